@@ -1,0 +1,198 @@
+"""The books of one bot: fills in, position, pairs, matched and unmatched profit, fees and funding out.
+
+Every lot keeps a signed quantity and a signed cost (Σ side · price · qty), so its worth at a mark is
+`qty · mark − cost − fee` for longs and shorts alike, and sums of lots are lots. Hence the identity that the tests
+hold on random runs: matched + unmatched + funding ≡ change of wallet + unrealised PnL (product.md §3.5).
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import msgspec
+from msgspec import Struct
+
+from trading.messages import Filled, Funding
+from trading.model import MONEY, ZERO, Role, Side, Slot
+
+
+class Lot(Struct):
+    """Base quantity held with what it cost."""
+
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO
+    fee: Decimal = ZERO
+    """Entry fees in quote that belong to the open part."""
+
+
+class Books(Struct):
+    """The ledger's whole state, as kept in the checkpoint."""
+
+    lots: dict[int, Lot] = {}
+    pool: Lot = msgspec.field(default_factory=Lot)
+    """Inventory of the initial order (and kept lots carried over): drawn on by slots at its average price."""
+    outside: Lot = msgspec.field(default_factory=Lot)
+    """Closings outside any slot (stop, flatten): they stay in unmatched with their price as mark."""
+    earned: dict[int, Decimal] = {}
+    """Matched profit of each slot's unfinished round."""
+    position: Decimal = ZERO
+    entry_cost: Decimal = ZERO
+    """Signed cost of the position at the venue's average entry."""
+    cost: Decimal = ZERO
+    """Σ cost of all lots."""
+    open_fees: Decimal = ZERO
+    """Σ fee of all lots."""
+    matched: Decimal = ZERO
+    funding: Decimal = ZERO
+    fees: Decimal = ZERO
+    """All fees paid, in quote."""
+    fees_by_asset: dict[str, Decimal] = {}
+    fills: int = 0
+    pairs: int = 0
+    foreign: Decimal = ZERO
+    """Signed quantity of trades on the instrument that were not ours, since the start."""
+    floor: int = 0
+    """Every trade of ours up to this id is counted."""
+    trades: set[int] = set()
+    """Counted trades above the floor."""
+    fundings: set[int] = set()
+    """Settlement times already counted."""
+
+
+def _share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
+    return (whole * part / of).quantize(MONEY, rounding=ROUND_HALF_UP)
+
+
+class Ledger:
+    """Counts each trade once; everything it says follows from what it counted."""
+
+    def __init__(self, books: Books | None = None) -> None:
+        self.books = books if books is not None else Books()
+
+    @property
+    def position(self) -> Decimal:
+        """Signed base quantity that our own fills add up to."""
+        return self.books.position
+
+    @property
+    def avg_entry(self) -> Decimal:
+        """The average entry price as the venue keeps it; 0 when flat."""
+        books = self.books
+        return books.entry_cost / books.position if books.position else ZERO
+
+    def unmatched(self, mark: Decimal) -> Decimal:
+        """Open lots at `mark` against their entry, less their entry fees, in quote."""
+        books = self.books
+        return books.position * mark - books.cost - books.open_fees
+
+    def total(self, mark: Decimal) -> Decimal:
+        return self.books.matched + self.unmatched(mark) + self.books.funding
+
+    def is_new(self, trade: int) -> bool:
+        """Whether a trade id was not counted yet."""
+        return trade > self.books.floor and trade not in self.books.trades
+
+    def count(self, fill: Filled) -> bool:
+        """Book `fill`; False, and nothing done, when this trade was counted before."""
+        if not self.is_new(fill.trade):
+            return False
+        books = self.books
+        books.trades.add(fill.trade)
+        books.fills += 1
+        fee = fill.fee
+        if fee:
+            books.fees_by_asset[fill.fee_asset] = books.fees_by_asset.get(fill.fee_asset, ZERO) + fee
+            if fill.fee_rate != 1:
+                fee = (fee * fill.fee_rate).quantize(MONEY, rounding=ROUND_HALF_UP)
+            books.fees += fee
+        signed = fill.qty if fill.side is Side.BUY else -fill.qty
+        self._move_position(signed, fill.price)
+        slot = fill.cid.slot
+        if slot is Role.OPEN:
+            self._open(books.pool, signed, fill.price, fee)
+        elif slot is Role.CLOSE:
+            self._open(books.outside, signed, fill.price, fee)
+        else:
+            self._trade(slot, signed, fill.price, fee)
+        return True
+
+    def pay(self, funding: Funding) -> bool:
+        """Book a funding settlement, each time once."""
+        if funding.time in self.books.fundings:
+            return False
+        self.books.fundings.add(funding.time)
+        self.books.funding += funding.amount
+        return True
+
+    def pair(self, slot: int) -> Decimal:
+        """A round of `slot` is complete: its profit, net of both fees."""
+        self.books.pairs += 1
+        return self.books.earned.pop(slot, ZERO)
+
+    def settle(self, last_trade: int) -> None:
+        """Everything up to `last_trade` is counted or not ours: forget the single ids below it."""
+        books = self.books
+        if last_trade > books.floor:
+            books.floor = last_trade
+            books.trades = {trade for trade in books.trades if trade > last_trade}
+
+    def carry(self) -> None:
+        """Turn all lots into one, so that a new plan may begin; kept inventory goes to the pool."""
+        books = self.books
+        lot = Lot(books.position, books.cost, books.open_fees)
+        books.lots, books.earned = {}, {}
+        books.pool, books.outside = (lot, Lot()) if lot.qty else (Lot(), lot)
+
+    def _move_position(self, signed: Decimal, price: Decimal) -> None:
+        books = self.books
+        before = books.position
+        after = before + signed
+        if not before or (before > 0) is (signed > 0):
+            books.entry_cost += signed * price
+        elif not after:
+            books.entry_cost = ZERO
+        elif (after > 0) is (before > 0):
+            books.entry_cost += _share(books.entry_cost, signed, before)
+        else:
+            books.entry_cost = after * price
+        books.position = after
+
+    def _open(self, lot: Lot, signed: Decimal, price: Decimal, fee: Decimal) -> None:
+        cost = signed * price
+        lot.qty += signed
+        lot.cost += cost
+        lot.fee += fee
+        self.books.cost += cost
+        self.books.open_fees += fee
+
+    def _trade(self, slot: Slot, signed: Decimal, price: Decimal, fee: Decimal) -> None:
+        books = self.books
+        assert isinstance(slot, int)
+        lot = books.lots.get(slot)
+        if lot is None:
+            lot = books.lots[slot] = Lot()
+        for source in (lot, books.pool):
+            if source.qty and signed and (source.qty > 0) is not (signed > 0):
+                part = signed if abs(signed) <= abs(source.qty) else -source.qty
+                paid = fee if part == signed else _share(fee, part, signed)
+                self._close(slot, source, part, price, paid)
+                signed -= part
+                fee -= paid
+        if signed:
+            self._open(lot, signed, price, fee)
+
+    def _close(self, slot: int, lot: Lot, signed: Decimal, price: Decimal, fee: Decimal) -> None:
+        books = self.books
+        if signed == -lot.qty:
+            cost, entry_fee = lot.cost, lot.fee
+            lot.qty = lot.cost = lot.fee = ZERO
+        else:
+            cost, entry_fee = _share(lot.cost, -signed, lot.qty), _share(lot.fee, -signed, lot.qty)
+            lot.qty += signed
+            lot.cost -= cost
+            lot.fee -= entry_fee
+        books.cost -= cost
+        books.open_fees -= entry_fee
+        profit = -signed * price - cost - fee - entry_fee
+        books.matched += profit
+        books.earned[slot] = books.earned.get(slot, ZERO) + profit
