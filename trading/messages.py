@@ -16,7 +16,7 @@ from trading.model import ZERO, ClientOrderId, OrderType, Position, Side, TimeIn
 # --------------------------------------------------------------------------- events: what happened
 
 
-class Event(Struct, frozen=True, tag=True):
+class Event(Struct, frozen=True, tag=True, tag_field="event"):
     """Something that happened to one bot's instrument or orders; `time` is the venue's, ms UTC."""
 
     time: int
@@ -197,7 +197,7 @@ class Disconnected(Event, frozen=True):
 # --------------------------------------------------------------------------- intents: what to do
 
 
-class Intent(Struct, frozen=True, tag=True):
+class Intent(Struct, frozen=True, tag=True, tag_field="intent"):
     """One thing the shell should ask of the venue. Its outcome comes back as an event."""
 
 
@@ -234,7 +234,7 @@ class Reconcile(Intent, frozen=True):
 # --------------------------------------------------------------------------- commands: what a person asks
 
 
-class Command(Struct, frozen=True, tag=True):
+class Command(Struct, frozen=True, tag=True, tag_field="command"):
     """A person's (or the scheduler's) wish for one bot; committed before its first order leaves."""
 
     time: int
@@ -250,7 +250,8 @@ class Stop(Command, frozen=True):
 
 
 class Pause(Command, frozen=True):
-    pass
+    reason: str = "asked"
+    """Else a code: `reads_disagree`, `orders_unknown` …"""
 
 
 class Resume(Command, frozen=True):

@@ -25,6 +25,21 @@ class Lot(Struct):
     """Entry fees in quote that belong to the open part."""
 
 
+class Round(Struct):
+    """What a slot's unfinished round has brought so far."""
+
+    profit: Decimal = ZERO
+    qty: Decimal = ZERO
+    """Signed quantity of lots closed."""
+    cost: Decimal = ZERO
+    """Their signed entry cost."""
+
+    @property
+    def entry(self) -> Decimal:
+        """Average entry price of what was closed."""
+        return self.cost / self.qty if self.qty else ZERO
+
+
 class Books(Struct):
     """The ledger's whole state, as kept in the checkpoint."""
 
@@ -33,8 +48,8 @@ class Books(Struct):
     """Inventory of the initial order (and kept lots carried over): drawn on by slots at its average price."""
     outside: Lot = msgspec.field(default_factory=Lot)
     """Closings outside any slot (stop, flatten): they stay in unmatched with their price as mark."""
-    earned: dict[int, Decimal] = {}
-    """Matched profit of each slot's unfinished round."""
+    rounds: dict[int, Round] = {}
+    """Each slot's unfinished round."""
     position: Decimal = ZERO
     entry_cost: Decimal = ZERO
     """Signed cost of the position at the venue's average entry."""
@@ -124,10 +139,10 @@ class Ledger:
         self.books.funding += funding.amount
         return True
 
-    def pair(self, slot: int) -> Decimal:
-        """A round of `slot` is complete: its profit, net of both fees."""
+    def pair(self, slot: int) -> Round:
+        """A round of `slot` is complete: what it brought, net of both fees."""
         self.books.pairs += 1
-        return self.books.earned.pop(slot, ZERO)
+        return self.books.rounds.pop(slot, None) or Round()
 
     def settle(self, last_trade: int) -> None:
         """Everything up to `last_trade` is counted or not ours: forget the single ids below it."""
@@ -140,7 +155,7 @@ class Ledger:
         """Turn all lots into one, so that a new plan may begin; kept inventory goes to the pool."""
         books = self.books
         lot = Lot(books.position, books.cost, books.open_fees)
-        books.lots, books.earned = {}, {}
+        books.lots, books.rounds = {}, {}
         books.pool, books.outside = (lot, Lot()) if lot.qty else (Lot(), lot)
 
     def _move_position(self, signed: Decimal, price: Decimal) -> None:
@@ -183,6 +198,9 @@ class Ledger:
 
     def _close(self, slot: int, lot: Lot, signed: Decimal, price: Decimal, fee: Decimal) -> None:
         books = self.books
+        turn = books.rounds.get(slot)
+        if turn is None:
+            turn = books.rounds[slot] = Round()
         if signed == -lot.qty:
             cost, entry_fee = lot.cost, lot.fee
             lot.qty = lot.cost = lot.fee = ZERO
@@ -195,4 +213,6 @@ class Ledger:
         books.open_fees -= entry_fee
         profit = -signed * price - cost - fee - entry_fee
         books.matched += profit
-        books.earned[slot] = books.earned.get(slot, ZERO) + profit
+        turn.profit += profit
+        turn.qty -= signed
+        turn.cost += cost

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
+import msgspec
 from msgspec import Struct
 
-from trading.model import Direction, Instrument, MarginMode, Side
+from trading.messages import Closed, Event, Filled, PlaceAgain, Quote, Reason, Resume
+from trading.model import (
+    ZERO,
+    ClientOrderId,
+    Direction,
+    Instrument,
+    MarginMode,
+    OrderType,
+    Role,
+    Side,
+    Slot,
+    Target,
+    TimeInForce,
+)
+from trading.ports import Waits
 
 
 class GridPlan(Struct, frozen=True):
@@ -59,3 +75,310 @@ class GridPlan(Struct, frozen=True):
     def opens_with_inventory(self, slot: int) -> bool:
         """Whether the first order of `slot` closes a lot of the initial order."""
         return self.first(slot) is not self.entry(slot)
+
+
+class SlotState(Struct):
+    """One slot: the order it wants now and the lot it holds."""
+
+    side: Side
+    want: Decimal
+    """Quantity of the present order."""
+    turn: int = 0
+    """Orders of this slot that are over."""
+    done: Decimal = ZERO
+    """Filled of the present order."""
+    lot: Decimal = ZERO
+    """Base held for this slot (unsigned): what its exit will close."""
+    wait: Reason | None = None
+
+
+class GridState(Struct):
+    """Everything that changes while a grid runs."""
+
+    slots: list[SlotState]
+    open_turn: int = 0
+    open_want: Decimal = ZERO
+    """What the initial order has still to trade."""
+    open_tries: int = 0
+    undealt: Decimal = ZERO
+    """Initial fills that no slot has yet."""
+    held: Decimal = ZERO
+    """Signed base of all lots and undealt fills."""
+
+
+OPEN_TRIES = 4
+"""One initial order and three more for what MARKET leaves unfilled."""
+
+
+class Grid:
+    """A running range grid: the plan, and the slots' states that fills and ends of orders move.
+
+    Implements `ports.Strategy`. The state changes in place, so a fill costs the same with 10 slots and with 500.
+    """
+
+    def __init__(self, plan: GridPlan, install: str, bot: int, state: GridState | None = None) -> None:
+        self.plan = plan
+        self.install = install
+        self.bot = bot
+        self.state = state if state is not None else GridState([])
+        self._plan_bytes = msgspec.Raw(msgspec.msgpack.encode(plan))
+        self._entries = [plan.entry(i) for i in range(len(plan.quantities))]
+        self._gates = self._waiting_gates()
+
+    @classmethod
+    def begin(cls, plan: GridPlan, install: str, bot: int, before: Grid | None = None, carried: Decimal = ZERO) -> Grid:
+        """A grid at its start. Turns go on from `before`, so that no name is ever used twice.
+
+        `carried` is the signed base this bot kept from its last run; the initial order takes only what is missing.
+        """
+        old = before.state.slots if before is not None else []
+        slots = []
+        for i, qty in enumerate(plan.quantities):
+            slot = SlotState(plan.first(i), qty, turn=old[i].turn if i < len(old) else 0)
+            if plan.opens_with_inventory(i):
+                slot.wait = Reason.INITIAL_ORDER if plan.initial else Reason.NO_INVENTORY
+            slots.append(slot)
+        state = GridState(slots, open_turn=before.state.open_turn if before is not None else 0)
+        grid = cls(plan, install, bot, state)
+        if plan.initial:
+            needed = sum((q for i, q in enumerate(plan.quantities) if plan.opens_with_inventory(i)), ZERO)
+            kept = min(abs(carried), needed) if carried * grid._sign() > 0 else ZERO
+            state.open_want = needed - kept
+            state.undealt = kept
+            state.held = kept * grid._sign()
+            grid._deal()
+        return grid
+
+    # ------------------------------------------------------------------ the protocol
+
+    def keys(self) -> Iterable[Slot]:
+        return [Role.OPEN, *range(len(self.state.slots))]
+
+    def step(self, event: Event) -> Iterable[Slot]:
+        if type(event) is Filled:
+            return self._filled(event)
+        if type(event) is Closed:
+            return self._closed(event)
+        if type(event) is Quote:
+            return self._quoted(event)
+        return ()
+
+    def wish(self, key: Slot) -> Target | Waits | None:
+        if not isinstance(key, int):
+            return self._initial() if key is Role.OPEN else None
+        slot = self.state.slots[key]
+        if slot.wait is not None:
+            return Waits(slot.wait.value, self._price(key, slot.side))
+        price = self._price(key, slot.side)
+        plan = self.plan
+        if plan.max_position is not None and slot.side is self._entries[key] and self._passes_cap(slot, price):
+            return Waits(Reason.MAX_POSITION.value, price)
+        tif = TimeInForce.GTX if plan.post_only else TimeInForce.GTC
+        return Target(ClientOrderId(self.install, self.bot, key, slot.turn), slot.side, price, slot.want, tif=tif)
+
+    def pack(self) -> bytes:
+        return msgspec.msgpack.encode((self._plan_bytes, self.state))
+
+    @classmethod
+    def unpack(cls, data: bytes, install: str, bot: int) -> Grid:
+        """The grid as `pack` kept it."""
+        plan, state = msgspec.msgpack.decode(data, type=tuple[GridPlan, GridState])
+        return cls(plan, install, bot, state)
+
+    # ------------------------------------------------------------------ what a person asks
+
+    def obey(self, command: Resume | PlaceAgain) -> None:
+        """Resume places what was cancelled elsewhere; PlaceAgain does so for one slot."""
+        only = command.slot if isinstance(command, PlaceAgain) else None
+        for i, slot in enumerate(self.state.slots):
+            if slot.wait is Reason.CANCELLED_ELSEWHERE and only in (None, i):
+                slot.wait = None
+        if isinstance(command, Resume):
+            self.state.open_tries = 0
+            if command.skip_initial:
+                self.state.open_want = ZERO
+                for slot in self.state.slots:
+                    if slot.wait is Reason.INITIAL_ORDER:
+                        slot.wait = Reason.NO_INVENTORY
+                self._gates = self._waiting_gates()
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the initial order has still something to trade."""
+        return self.state.open_want > 0
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the initial order was tried as often as it may be."""
+        return self.state.open_want > 0 and self.state.open_tries >= OPEN_TRIES
+
+    @property
+    def watches_quotes(self) -> bool:
+        """Whether a quote can change any wish."""
+        return self._gates is not None
+
+    def is_exit(self, slot: int) -> bool:
+        """Whether the present order of `slot` closes a lot."""
+        return self.state.slots[slot].side is not self._entries[slot]
+
+    # ------------------------------------------------------------------ moves
+
+    def _sign(self) -> int:
+        return {Direction.LONG: 1, Direction.SHORT: -1, Direction.NEUTRAL: 0}[self.plan.direction]
+
+    def _price(self, i: int, side: Side) -> Decimal:
+        return self.plan.levels[i] if side is Side.BUY else self.plan.levels[i + 1]
+
+    def _initial(self) -> Target | Waits | None:
+        state = self.state
+        if state.open_want <= 0:
+            return None
+        if self.has_given_up:
+            return Waits(Reason.INITIAL_ORDER.value)
+        most = self.plan.instrument.market_max_qty
+        qty = min(state.open_want, most) if most else state.open_want
+        side = Side.BUY if self._sign() > 0 else Side.SELL
+        cid = ClientOrderId(self.install, self.bot, Role.OPEN, state.open_turn)
+        return Target(cid, side, ZERO, qty, OrderType.MARKET, TimeInForce.GTC)
+
+    def _passes_cap(self, slot: SlotState, price: Decimal) -> bool:
+        cap = self.plan.max_position
+        if cap is None or slot.done:
+            return False
+        held = self.state.held
+        return abs(held + slot.side.sign * slot.want) * price > cap and held * slot.side.sign >= 0
+
+    def _filled(self, fill: Filled) -> Iterable[Slot]:
+        key = fill.cid.slot
+        self.state.held += fill.qty if fill.side is Side.BUY else -fill.qty
+        if key is Role.OPEN:
+            return self._opened(fill)
+        if not isinstance(key, int) or key >= len(self.state.slots):
+            return ()
+        slot = self.state.slots[key]
+        if fill.cid.turn > slot.turn:
+            # an order we do not remember sending: those before it are over
+            slot.turn, slot.done = fill.cid.turn, ZERO
+            self._renew(key, slot)
+        slot.lot += fill.qty if fill.side is self._entries[key] else -fill.qty
+        if fill.cid.turn == slot.turn:
+            slot.done += fill.qty
+            if slot.done >= slot.want:
+                slot.turn += 1
+                slot.done = ZERO
+                self._turn(key, slot)
+        else:
+            self._late(key, slot)
+        return (key,) if self.plan.max_position is None else self.keys()
+
+    def _opened(self, fill: Filled) -> Iterable[Slot]:
+        state = self.state
+        state.open_want -= fill.qty
+        state.undealt += fill.qty
+        changed = self._deal()
+        if fill.cid.turn == state.open_turn and state.open_want <= 0:
+            state.open_turn += 1
+        return [Role.OPEN, *changed]
+
+    def _deal(self) -> list[Slot]:
+        """Give initial fills to the slots that open with inventory, nearest to P0 first."""
+        plan, state = self.plan, self.state
+        count = len(state.slots)
+        order = range(plan.vacant, count) if self._sign() > 0 else range(plan.vacant - 1, -1, -1)
+        changed: list[Slot] = []
+        for i in order:
+            if state.undealt <= 0:
+                break
+            slot = state.slots[i]
+            if slot.wait is not Reason.INITIAL_ORDER:
+                continue
+            part = min(state.undealt, plan.quantities[i] - slot.lot)
+            slot.lot += part
+            state.undealt -= part
+            if slot.lot >= plan.quantities[i]:
+                slot.wait = None
+                slot.want = slot.lot
+                changed.append(i)
+        return changed
+
+    def _turn(self, i: int, slot: SlotState) -> None:
+        """The order of `slot` is complete: the other side's turn."""
+        if slot.side is self._entries[i]:
+            slot.side, slot.want = slot.side.opposite, slot.lot
+        else:
+            slot.side, slot.want = slot.side.opposite, self.plan.quantities[i] - slot.lot
+        if slot.want <= 0 or self._is_small(i, slot):
+            self._renew(i, slot)
+
+    def _renew(self, i: int, slot: SlotState) -> None:
+        """Ask for what is still missing on this side; where that is too small, turn with what there is."""
+        entry = self._entries[i]
+        missing = self.plan.quantities[i] - slot.lot
+        if slot.side is entry:
+            choices = ((entry, missing), (entry.opposite, slot.lot))
+        else:
+            choices = ((entry.opposite, slot.lot), (entry, missing))
+        for side, want in choices:
+            slot.side, slot.want, slot.wait = side, want, None
+            if want > 0 and not self._is_small(i, slot):
+                return
+        slot.wait = Reason.BELOW_MINIMUM
+
+    def _is_small(self, i: int, slot: SlotState) -> bool:
+        return self.plan.instrument.is_too_small(self._price(i, slot.side), slot.want)
+
+    def _late(self, i: int, slot: SlotState) -> None:
+        """A fill of an order thought to be over: what the present order should be has changed."""
+        if slot.done:
+            missing = self.plan.quantities[i] - slot.lot if slot.side is self._entries[i] else slot.lot
+            slot.want = slot.done + max(missing, ZERO)
+        else:
+            wait = slot.wait
+            self._renew(i, slot)
+            slot.wait = slot.wait or wait
+
+    def _closed(self, end: Closed) -> Iterable[Slot]:
+        key, turn = end.cid.slot, end.cid.turn
+        state = self.state
+        if key is Role.OPEN:
+            if turn >= state.open_turn:
+                state.open_turn = turn + 1
+                state.open_tries += 1
+            return (key,)
+        if not isinstance(key, int) or key >= len(state.slots):
+            return ()
+        slot = state.slots[key]
+        if turn < slot.turn:
+            return (key,)
+        slot.turn = turn + 1
+        slot.done = ZERO
+        if slot.wait in (Reason.INITIAL_ORDER, Reason.NO_INVENTORY):
+            return (key,)
+        self._renew(key, slot)
+        if end.reason is Reason.CANCELLED_ELSEWHERE and slot.wait is None:
+            slot.wait = Reason.CANCELLED_ELSEWHERE
+        return (key,)
+
+    def _waiting_gates(self) -> list[int] | None:
+        """Slots without inventory, in the order in which the price will pass their far levels."""
+        waiting = [i for i, slot in enumerate(self.state.slots) if slot.wait is Reason.NO_INVENTORY]
+        if not waiting:
+            return None
+        return waiting if self._sign() > 0 else waiting[::-1]
+
+    def _quoted(self, quote: Quote) -> Iterable[Slot]:
+        """A slot without inventory starts with its entry once the price has passed its far level."""
+        mid = (quote.bid + quote.ask) / 2
+        changed: list[Slot] = []
+        while self._gates:
+            i = self._gates[0]
+            if not (mid >= self.plan.levels[i + 1] if self._sign() > 0 else mid <= self.plan.levels[i]):
+                break
+            slot = self.state.slots[i]
+            slot.side = self._entries[i]
+            slot.wait = None
+            self._renew(i, slot)
+            changed.append(i)
+            del self._gates[0]
+        self._gates = self._gates or None
+        return changed

@@ -1,0 +1,190 @@
+"""One grid at a glance: its state, its money with grid profit and floating PnL apart, and what may be done now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from html import escape
+
+from bot import numbers, words
+from bot.menu import Button, Screen, button, page, pager
+from bot.screens.grids import name
+from bot.words import say
+from trading.messages import Reason
+from trading.views import Card, LevelRow
+
+SHOWN = 5
+SIZE = 20
+_STARTABLE = frozenset({"STOPPED", "FINISHED", "FAILED"})
+_STOPPABLE = frozenset({"WAITING", "STARTING", "RUNNING", "PAUSED"})
+
+
+def card(it: Card, now: int, can_act: bool = True) -> Screen:
+    """The card of `it`; a viewer gets no buttons that act."""
+    parts = [_head(it), _place(it), _money(it), _holding(it)]
+    if it.missing:
+        parts.append(_missing(it))
+    parts.append(_foot(it, now))
+    return Screen("\n\n".join(parts), _rows(it, can_act))
+
+
+def levels(it: Card, rows: Sequence[LevelRow], number: int = 0) -> Screen:
+    """Every slot with its order, or the reason why it has none, highest price first."""
+    head = f"🧾 <b>{escape(say('levels_title', symbol=it.symbol, id=it.id), quote=False)}</b> · {it.badge}"
+    every = sorted(rows, key=lambda row: (-row.price, row.slot))
+    here, pages, first = page(every, number, SIZE)
+    text = "\n".join(_level(row) for row in every[first : first + SIZE]) or say("levels_none")
+    turn = pager("levels", it.id, here, pages)
+    foot = (
+        button(say("b_refresh"), "levels", it.id, str(here) if here else ""),
+        button(say("b_to_card"), "grid", it.id),
+    )
+    return Screen(f"{head}\n\n{text}", (*((turn,) if turn else ()), foot))
+
+
+def _level(row: LevelRow) -> str:
+    sign = "🟩" if row.side.value == "BUY" else "🟥"
+    text = f"{sign} {words.value_of(row.side)} <b>{numbers.price(row.price)}</b> × {numbers.number(row.qty)}"
+    if row.filled:
+        text += " · " + say("orders_filled", filled=numbers.number(row.filled))
+    if row.state != "working":
+        text += f" · <i>{escape(words.reason(row.state), quote=False)}</i>"
+    return text
+
+
+def _head(it: Card) -> str:
+    title = say("card_title", symbol=it.symbol, direction=words.value_of(it.direction))
+    lines = [
+        f"{words.light(it.status)} <b>{escape(title, quote=False)}</b> #{it.id} · <b>{it.badge}</b>",
+        escape(words.status(it.status, it.reason), quote=False),
+    ]
+    if not it.connected:
+        lines.append(f"🔌 {say('card_offline')}")
+    return "\n".join(lines)
+
+
+def _place(it: Card) -> str:
+    lines = [f"{say('card_price')}  <b>{numbers.price(it.price)}</b>"]
+    lines.append(f"{say('card_range')}  {numbers.price(it.lower)} – {numbers.price(it.upper)}")
+    if it.price is not None:
+        lines.append(f"<code>{_ruler(it.lower, it.upper, it.price)}</code>  {_where(it.lower, it.upper, it.price)}")
+    lines.append(
+        say(
+            "card_shape",
+            grids=words.count("grid", it.grids),
+            leverage=it.leverage,
+            investment=numbers.amount(it.investment, it.quote),
+        )
+    )
+    if it.stop_loss is not None or it.stop_loss_high is not None:
+        stops = " / ".join(numbers.price(stop) for stop in (it.stop_loss, it.stop_loss_high) if stop is not None)
+        lines.append(f"{say('card_stops')}  {stops}")
+    if it.take_profit is not None:
+        lines.append(f"{say('card_take')}  {numbers.price(it.take_profit)}")
+    return "\n".join(lines)
+
+
+def _ruler(lower: Decimal, upper: Decimal, price: Decimal, width: int = 13) -> str:
+    """The range as a line with the price on it."""
+    if price < lower:
+        return "●" + "┄" * (width - 1)
+    if price > upper:
+        return "┄" * (width - 1) + "●"
+    at = int((price - lower) / (upper - lower) * (width - 1)) if upper > lower else 0
+    return "─" * at + "●" + "─" * (width - 1 - at)
+
+
+def _where(lower: Decimal, upper: Decimal, price: Decimal) -> str:
+    if price < lower:
+        return say("card_below", percent=numbers.percent((lower - price) / lower))
+    if price > upper:
+        return say("card_above", percent=numbers.percent((price - upper) / upper))
+    share = (price - lower) / (upper - lower) if upper > lower else Decimal(0)
+    return say("card_inside", percent=numbers.percent(share, 0))
+
+
+def _money(it: Card) -> str:
+    lines = [
+        f"{say('card_grid')}  <b>{numbers.gain(it.matched, it.quote)}</b>  ({words.count('pair', it.pairs)})",
+        f"{say('card_floating')}  <b>{numbers.gain(it.unmatched, it.quote)}</b>",
+    ]
+    if it.funding:
+        lines.append(f"{say('card_funding')}  {numbers.gain(it.funding, it.quote)}")
+    total = f"{say('card_total')}  <b>{numbers.gain(it.total, it.quote)}</b>"
+    if it.total is not None and it.investment:
+        total += f"  ({numbers.percent(it.total / it.investment)})"
+    lines.append(total)
+    if it.fees:
+        lines.append(f"<i>{say('card_fees', fees=numbers.amount(it.fees, it.quote))}</i>")
+    return "\n".join(lines)
+
+
+def holding(it: Card) -> str:
+    """The position in words, plain."""
+    if not it.position:
+        return say("card_flat")
+    qty, entry = numbers.number(it.position), numbers.near(it.avg_entry)
+    return say("card_position_at", qty=qty, base=it.base, entry=entry)
+
+
+def _holding(it: Card) -> str:
+    return (
+        f"{say('card_position')}  {escape(holding(it), quote=False)}\n"
+        f"{say('card_orders')}  {it.orders_working} · {say('card_fills')}  {numbers.number(it.fills)}"
+    )
+
+
+def _missing(it: Card) -> str:
+    lines = [say("card_missing", count=len(it.missing))]
+    for row in it.missing[:SHOWN]:
+        line = say(
+            "card_missing_line",
+            side=words.value_of(row.side),
+            price=numbers.price(row.price),
+            reason=words.reason(row.state),
+        )
+        lines.append(f"· {escape(line, quote=False)}")
+    if len(it.missing) > SHOWN:
+        lines.append(say("and_more", count=len(it.missing) - SHOWN))
+    return "\n".join(lines)
+
+
+def _foot(it: Card, now: int) -> str:
+    words_ = [say("card_updated", time=numbers.clock(now))]
+    if it.started is not None and it.status.upper() in _STOPPABLE:
+        words_.insert(0, say("card_for", span=numbers.span(now - it.started)))
+    return f"<i>{escape(' · '.join(words_), quote=False)}</i>"
+
+
+def _rows(it: Card, can_act: bool) -> tuple[tuple[Button, ...], ...]:
+    refresh = (button(say("b_refresh"), "grid", it.id), button(say("b_orders"), "levels", it.id))
+    rows = [refresh]
+    if can_act:
+        rows += _actions(it)
+    return (*rows, (button(say("b_to_grids"), "grids"), button(say("b_home"), "home")))
+
+
+def _actions(it: Card) -> list[tuple[Button, ...]]:
+    """What the state allows; each opens a confirmation and moves nothing by itself."""
+    status = it.status.upper()
+    stop = button(say("b_stop"), "ask_stop", it.id, style="danger")
+    delete = button(say("b_delete"), "ask_delete", it.id, style="danger")
+    rows: list[tuple[Button, ...]] = []
+    if status == "CREATED":
+        rows.append((button(say("b_start"), "ask_start", it.id, style="success"), delete))
+    elif status in _STARTABLE:
+        rows.append((button(say("b_start_again"), "ask_start", it.id, style="success"), delete))
+    elif status == "RUNNING":
+        rows.append((button(say("b_pause"), "ask_pause", it.id), stop))
+    elif status == "PAUSED":
+        rows.append((button(say("b_resume"), "ask_resume", it.id, style="success"), stop))
+    elif status in _STOPPABLE:
+        rows.append((stop,))
+    for row in it.missing:
+        if row.state == Reason.CANCELLED_ELSEWHERE.value and len(rows) < 4:
+            text = say("b_place", side=words.value_of(row.side), price=numbers.price(row.price))
+            rows.append((button(text, "ask_place", it.id, str(row.slot)),))
+    return rows
+
+
+__all__ = ["card", "holding", "levels", "name"]

@@ -1,0 +1,147 @@
+"""The preview: everything a person should know before money moves (product.md §3.3)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from html import escape
+
+from bot import numbers, words
+from bot.form import Draft
+from bot.menu import Button, Press, Screen
+from bot.screens.wizard import go
+from bot.words import say
+from trading.model import Direction, Spacing
+from trading.views import Preview
+
+VALID = 5 * 60
+"""Seconds for which a preview may be acted on: prices move."""
+
+
+def preview(draft: Draft, it: Preview, badge: str, now: int) -> Screen:
+    """Create, create and start, edit, cancel; the first two expire with the numbers."""
+    quote = it.plan.instrument.quote
+    head = (
+        f"🧭 <b>{escape(it.plan.instrument.symbol, quote=False)} {words.value_of(it.direction)}</b> · <b>{badge}</b>\n"
+        f"{say('w_preview')} · {escape(_lean(it), quote=False)}"
+    )
+    groups = [head, _shape(it), _money(it, quote), _risk(it, quote)]
+    if it.warnings:
+        groups.append("\n".join(f"⚠️ {escape(words.refusal(each), quote=False)}" for each in it.warnings))
+    groups.append(f"<i>{say('p_foot')} {say('card_updated', time=numbers.clock(now))}</i>")
+    return Screen("\n\n".join(groups), _rows(draft, now))
+
+
+def missing(draft: Draft, badge: str, sentence: str) -> Screen:
+    """A draft that cannot be previewed: why, and the way to mend it."""
+    from bot.form import describe  # noqa: PLC0415
+
+    text = f"🧭 <b>{say('w_title')}</b> · <b>{badge}</b>\n{escape(describe(draft), quote=False)}"
+    rows = ((go(draft, say("b_edit"), "edit", "primary"), go(draft, say("b_refresh"), "preview")), (_cancel(draft),))
+    return Screen(f"{text}\n\n⚠️ {escape(sentence, quote=False)}", rows)
+
+
+def _rows(draft: Draft, now: int) -> tuple[tuple[Button, ...], ...]:
+    until = now // 1000 + VALID
+    return (
+        (Button(say("b_create_start"), Press("wmake", 0, "start", draft.nonce, until), "danger"),),
+        (Button(say("b_create"), Press("wmake", 0, "", draft.nonce, until), "success"),),
+        (go(draft, say("b_edit"), "edit"), go(draft, say("b_refresh"), "preview")),
+        (go(draft, say("b_back"), "leverage"), _cancel(draft)),
+    )
+
+
+def _cancel(draft: Draft) -> Button:
+    return Button(say("b_cancel"), Press("wcancel", 0, "", draft.nonce))
+
+
+def _lean(it: Preview) -> str:
+    return say("p_spacing", spacing=words.value_of(it.spacing), sizing=words.value_of(it.sizing))
+
+
+def _line(key: str, value: str) -> str:
+    return f"{say(key)}  <b>{escape(value, quote=False)}</b>"
+
+
+def _shape(it: Preview) -> str:
+    low, high, price = it.plan.levels[0], it.plan.levels[-1], it.plan.price
+    step = _between(it.step_low, it.step_high, numbers.near)
+    if it.spacing is Spacing.GEOMETRIC and it.plan.levels[0]:
+        step += f" ({numbers.percent(it.plan.levels[1] / low - 1)})"
+    lines = [
+        _line("p_price", numbers.price(price)),
+        _line("p_range", f"{numbers.price(low)} – {numbers.price(high)}"),
+    ]
+    if low < price < high:
+        lean = say("p_lean", percent=numbers.percent(1 - low / price, 1), above=numbers.percent(high / price - 1, 1))
+        lines.append(escape(lean, quote=False))
+    grids = words.count("grid", len(it.plan.quantities))
+    lines.append(_line("p_levels", say("p_levels_step", grids=grids, step=step)))
+    lines.append(_line("p_profit", _between(it.profit_low, it.profit_high, numbers.percent)))
+    if it.plan.trigger is not None:
+        lines.append(_line("p_trigger", numbers.price(it.plan.trigger)))
+    return "\n".join(lines)
+
+
+def _money(it: Preview, quote: str) -> str:
+    plan = it.plan
+    sizes = sorted(set(plan.quantities))
+    each = numbers.number(sizes[0]) if len(sizes) == 1 else f"{numbers.number(sizes[0])} – {numbers.number(sizes[-1])}"
+    orders = words.count("order", it.orders)
+    start = say("p_start_none", orders=orders)
+    if it.initial_side is not None and it.initial_qty:
+        start = say(
+            "p_start_initial",
+            side=words.value_of(it.initial_side),
+            qty=numbers.number(it.initial_qty),
+            base=plan.instrument.base,
+            orders=orders,
+        )
+    power = say("p_power_at", power=numbers.amount(it.buying_power, quote), leverage=plan.leverage)
+    return "\n".join(
+        (
+            _line("p_invest", numbers.amount(it.investment, quote)),
+            _line("p_power", power),
+            _line("p_order", f"{each} {plan.instrument.base}"),
+            _line("p_start", start),
+        )
+    )
+
+
+def _risk(it: Preview, quote: str) -> str:
+    plan = it.plan
+    has_stop = plan.stop_loss is not None or plan.stop_loss_high is not None
+    stops = " / ".join(numbers.price(stop) for stop in (plan.stop_loss, plan.stop_loss_high) if stop is not None)
+    where = say("p_worst_stop", stop=stops) if has_stop else say("p_worst_bound")
+    lines = [f"{_line('p_worst', numbers.amount(it.worst_loss, quote))} {escape(where, quote=False)}"]
+    lines.append(_line("p_liquidation", _liquidation(it)))
+    if has_stop:
+        lines.append(_line("p_stops", stops))
+    if plan.take_profit is not None:
+        lines.append(_line("p_take", numbers.price(plan.take_profit)))
+    return "\n".join(lines)
+
+
+def _liquidation(it: Preview) -> str:
+    parts = []
+    if it.liquidation_low:
+        parts.append(say("p_liq_down", price=_whole(it, it.liquidation_low), percent=_away(it, it.liquidation_low)))
+    if it.liquidation_high:
+        parts.append(say("p_liq_up", price=_whole(it, it.liquidation_high), percent=_away(it, it.liquidation_high)))
+    if not parts and it.liquidation_now:
+        key = "p_liq_up" if it.direction is Direction.SHORT else "p_liq_down"
+        parts.append(say(key, price=_whole(it, it.liquidation_now), percent=_away(it, it.liquidation_now)))
+    return ", ".join(parts) or say("p_liquidation_none")
+
+
+def _whole(it: Preview, price: Decimal) -> str:
+    return numbers.price(it.plan.instrument.round_price(price))
+
+
+def _away(it: Preview, price: Decimal) -> str:
+    change = price / it.plan.price - 1
+    return ("+" if change > 0 else "") + numbers.percent(change, 1)
+
+
+def _between(low: Decimal, high: Decimal, shown: object) -> str:
+    texts = (shown(low), shown(high))  # type: ignore[operator]
+    return texts[0] if texts[0] == texts[1] else f"{texts[0]} – {texts[1]}"

@@ -1,0 +1,160 @@
+"""The wizard's questions and its preview, each a screen of one and the same message.
+
+Every button names its draft by nonce and the step it answers, so one of an older draft is known as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from html import escape
+
+from bot import form, numbers, words
+from bot.form import Draft
+from bot.menu import Button, Press, Screen, grid
+from bot.words import say
+from trading.declaration import Kind, Parameter
+from trading.model import Instrument
+from trading.parameters import PARAMETERS
+from trading.ports import Account
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+
+
+def answer(draft: Draft, text: str, step: str, value: str, style: str = "") -> Button:
+    """A button that answers `step`."""
+    return Button(text, Press("w", 0, f"{step}={value}", draft.nonce), style)
+
+
+def go(draft: Draft, text: str, step: str, style: str = "") -> Button:
+    """A button that only moves to another step."""
+    return Button(text, Press("wgo", 0, step, draft.nonce), style)
+
+
+def _screen(draft: Draft, badge: str, question: str, rows: Sequence[tuple[Button, ...]], back: str) -> Screen:
+    about = form.describe(draft)
+    head = f"🧭 <b>{say('w_title')}</b> · <b>{badge}</b>" if badge else f"🧭 <b>{say('w_title')}</b>"
+    text = f"{head}\n{escape(about, quote=False)}" if about else head
+    foot = [go(draft, say("b_back"), back)] if back else []
+    foot.append(Button(say("b_cancel"), Press("wcancel", 0, "", draft.nonce)))
+    return Screen(f"{text}\n\n{question}", (*(row for row in rows if row), tuple(foot)))
+
+
+def account(draft: Draft, accounts: Sequence[Account]) -> Screen:
+    rows = [
+        (answer(draft, f"{each.name} · {each.environment.badge}", "account", str(each.id)),) for each in accounts
+    ]
+    return _screen(draft, "", say("w_account"), rows, "")
+
+
+def symbol(draft: Draft, badge: str, known: Sequence[str] = SYMBOLS, back: str = "") -> Screen:
+    rows = grid([answer(draft, each, "symbol", each) for each in known], 3)
+    return _screen(draft, badge, say("w_symbol"), rows, back)
+
+
+def direction(draft: Draft, badge: str) -> Screen:
+    rows = [(answer(draft, say(f"w_{each}"), "direction", each),) for each in ("long", "neutral", "short")]
+    return _screen(draft, badge, say("w_direction"), rows, "symbol")
+
+
+def range_(draft: Draft, badge: str, price: Decimal | None, instrument: Instrument | None) -> Screen:
+    """Without a price there are no presets, only typing."""
+    rows: list[tuple[Button, ...]] = []
+    example = "58000-72000"
+    lines = []
+    if price is not None and instrument is not None:
+        presets = form.ranges(draft.fields.get("direction", "neutral"), price, instrument.tick_size)
+        rows = [(answer(draft, _named(each), "range", f"{each.lower:f}-{each.upper:f}"),) for each in presets]
+        example = f"{presets[0].lower:f}-{presets[0].upper:f}" if presets else example
+        lines.append(say("w_price", price=f"<b>{numbers.price(price)}</b>"))
+    lines.append(say("w_range", example=f"<code>{example}</code>"))
+    return _screen(draft, badge, "\n\n".join(lines), rows, "direction")
+
+
+def _named(each: form.Range) -> str:
+    even = each.down == each.up
+    name = say("w_range_even", percent=each.up) if even else say("w_range_lean", down=each.down, up=each.up)
+    return say("w_range_button", name=name, lower=numbers.price(each.lower), upper=numbers.price(each.upper))
+
+
+def grids(draft: Draft, badge: str) -> Screen:
+    width = Decimal(draft.fields["upper"]) - Decimal(draft.fields["lower"]) if "upper" in draft.fields else Decimal(0)
+    rows = grid([answer(draft, _step(count, width), "grids", str(count)) for count in form.COUNTS], 2)
+    bounds = PARAMETERS["grids"]
+    question = say("w_grids", least=numbers.number(bounds.least or 2), most=numbers.number(bounds.most or 500))
+    return _screen(draft, badge, question, rows, "range")
+
+
+def _step(count: int, width: Decimal) -> str:
+    return say("w_step", count=count, step=numbers.near(width / count)) if width > 0 else str(count)
+
+
+def investment(draft: Draft, badge: str, quote: str, free: Decimal | None) -> Screen:
+    rows: list[tuple[Button, ...]] = []
+    lines = [say("w_investment", quote=escape(quote, quote=False))]
+    if free is not None:
+        lines.insert(0, say("w_free", free=f"<b>{numbers.amount(free, escape(quote, quote=False))}</b>"))
+        rows = [tuple(answer(draft, _share(free, each), "investment", str(_part(free, each))) for each in form.SHARES)]
+    usable = [row for row in rows if free is not None and _part(free, form.SHARES[0]) > 0]
+    return _screen(draft, badge, "\n\n".join(lines), usable, "grids")
+
+
+def _part(free: Decimal, share: int) -> Decimal:
+    part = free * share / 100
+    quantum = Decimal(1) if part >= 10 else Decimal("0.01")
+    return part.quantize(quantum, rounding="ROUND_DOWN")
+
+
+def _share(free: Decimal, share: int) -> str:
+    return say("w_share", percent=share, amount=numbers.number(_part(free, share)))
+
+
+def leverage(draft: Draft, badge: str, most: int) -> Screen:
+    rows = grid([answer(draft, f"{each}x", "leverage", str(each)) for each in form.LEVERAGES if each <= most], 3)
+    return _screen(draft, badge, say("w_leverage", most=most), rows, "investment")
+
+
+# --------------------------------------------------------------------------- changes
+
+
+def edit(draft: Draft, badge: str) -> Screen:
+    """What to change, after the preview."""
+    names = {step: words.parameter(step) for step in form.STEPS}
+    rows = grid([go(draft, name, step) for step, name in names.items()], 2)
+    return _screen(draft, badge, say("w_edit"), [*rows, (go(draft, say("b_more"), "more"),)], form.PREVIEW)
+
+
+def _others() -> list[Parameter]:
+    asked = {name for step in form.STEPS for name in form.fields_of(step)}
+    return [parameter for name, parameter in PARAMETERS.items() if name not in asked]
+
+
+def more(draft: Draft, badge: str) -> Screen:
+    """Every other parameter, with its value where it is not the default."""
+    rows = grid([go(draft, _with_value(draft, each), f"ask.{each.name}") for each in _others()], 2)
+    return _screen(draft, badge, say("w_more"), rows, form.PREVIEW)
+
+
+def _with_value(draft: Draft, parameter: Parameter) -> str:
+    value = draft.fields.get(parameter.name)
+    return form.label(parameter) if value is None else f"{form.label(parameter)}: {form.shown(parameter, value)}"
+
+
+def ask(draft: Draft, badge: str, parameter: Parameter) -> Screen:
+    """The form of one declaration."""
+    value = draft.fields.get(parameter.name, "")
+    default = form.shown(parameter, parameter.default) if parameter.default else say("w_default_none")
+    now = form.shown(parameter, value) if value else f"{default} ({say('w_default')})"
+    step = f"ask.{parameter.name}"
+    is_choice = parameter.kind in (Kind.CHOICE, Kind.FLAG)
+    choices = [answer(draft, words.value_of(each), step, each) for each in parameter.choices] if is_choice else []
+    rows = list(grid(choices, 2))
+    if value:
+        rows.append((go(draft, say("b_clear"), f"drop.{parameter.name}"),))
+    lines = [
+        f"<b>{escape(form.label(parameter), quote=False)}</b>\n{escape(form.help_line(parameter), quote=False)}",
+        escape(say("w_now", value=now), quote=False),
+    ]
+    if not is_choice:
+        lines.append(say("w_ask"))
+    return _screen(draft, badge, "\n\n".join(lines), rows, "more")

@@ -1,0 +1,339 @@
+"""The demo's three processes: the service (this process), a sandbox exchange and a local chat that outlive it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from bot.words import translated as _
+from storage.lock import FileLock, Taken
+
+ROOT = Path(__file__).resolve().parent
+OWNER = 1001
+"""The one person of the local chat, whom the bot knows."""
+ACCOUNT_KEY, ACCOUNT_SECRET = "sandboxkey", "sandboxsecret"
+"""The sandbox's default account: on loopback, with money that does not exist."""
+CHAT_PORT = 8787
+TOKEN_VARIABLE = "TRELLIS_PROCESS_TOKEN"
+"""How a child learns its token: an argument would stand in every process list."""
+START_SECONDS = 30.0
+END_SECONDS = 6.0
+
+
+class Trouble(Exception):
+    """Why the demo cannot go on, as one sentence for the person."""
+
+
+class Child(Struct):
+    """A process of the demo as `demo.json` records it; pid 0 = about to be started."""
+
+    pid: int
+    port: int
+    token: str
+    options: dict[str, Any] = {}
+
+
+class Record(Struct):
+    """The file `demo.json`."""
+
+    service: int = 0
+    sandbox: Child | None = None
+    chat: Child | None = None
+
+
+class Demo:
+    """The processes of one state folder: found, started, joined and ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._path = folder / "demo.json"
+        self._own: dict[int, subprocess.Popen[bytes]] = {}
+        self.record = self._read()
+
+    # ------------------------------------------------------------------ starting and joining
+
+    async def fresh(self) -> None:
+        """End whatever lives on this folder and empty it. Raises Trouble."""
+        if self.folder.exists() and any(self.folder.iterdir()) and not self._path.exists():
+            raise Trouble(
+                _("{folder} is not empty and no demo was ever in it: nothing was deleted.").format(folder=self.folder)
+            )
+        await self._end_service()
+        await self.end()
+        for entry in self.folder.iterdir() if self.folder.exists() else ():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        self.record = Record()
+
+    async def join(self, options: Mapping[str, Any], port: int | None) -> None:
+        """Have a sandbox (with `options`, where given) and a chat (on `port`, where given) alive. Raises Trouble."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.record.service = os.getpid()
+        self._write()
+        sandbox_lives, chat_lives = await asyncio.gather(
+            self._lives("sandbox", self.record.sandbox), self._lives("chat", self.record.chat)
+        )
+        self._compare(options)
+        if chat_lives:
+            self._check_port(port)
+        if not sandbox_lives:
+            old = self.record.sandbox
+            chosen = dict(options) or (old.options if old else {})
+            self.record.sandbox = Child(0, free_port(old.port if old else 0), secrets.token_hex(16), chosen)
+            await self._start("sandbox", self.record.sandbox, sandbox_arguments(self.folder, chosen))
+        if not chat_lives:
+            old = self.record.chat
+            token = old.token if old else f"{secrets.randbelow(9 * 10**9) + 10**9}:{secrets.token_urlsafe(26)}"
+            self.record.chat = Child(0, self._page_port(port, old), token)
+            await self._start("chat", self.record.chat, ["--state", str(self.folder / "chat.json")])
+
+    def _compare(self, options: Mapping[str, Any]) -> None:
+        """What was asked for must be what the sandbox is: its books belong to its market."""
+        old = self.record.sandbox
+        for name, value in options.items() if old is not None else ():
+            if old is not None and old.options.get(name) != value:
+                raise Trouble(
+                    _(
+                        "The sandbox of this demo runs with another --{name}; start again from nothing with --fresh."
+                    ).format(name=name)
+                )
+
+    def _check_port(self, port: int | None) -> None:
+        chat = self.record.chat
+        if port is not None and chat is not None and chat.port != port:
+            raise Trouble(
+                _(
+                    "The chat page of this demo is open on port {port} already: leave --port out, or end that demo first."
+                ).format(port=chat.port)
+            )
+
+    def _page_port(self, port: int | None, old: Child | None) -> int:
+        if port is not None:
+            if not is_free(port):
+                raise Trouble(_("Port {port} is taken: give another with --port, or leave it out.").format(port=port))
+            return port
+        if old is not None and is_free(old.port):
+            return old.port  # an open page finds its chat again
+        for candidate in range(CHAT_PORT, CHAT_PORT + 100):
+            if is_free(candidate):
+                return candidate
+        return free_port()
+
+    async def _start(self, kind: str, child: Child, arguments: list[str]) -> None:
+        self._write()  # before the process is: killed in between, it is still found
+        process = spawn(kind, child, arguments, self.folder / "log")
+        child.pid = process.pid
+        self._own[process.pid] = process
+        self._write()
+        until = time.monotonic() + START_SECONDS
+        while not await answers(kind, child):
+            if process.poll() is not None or time.monotonic() > until:
+                raise Trouble(
+                    _("The {kind} did not start: {why}").format(
+                        kind=kind, why=last_line(self.folder / "log" / f"{kind}.err")
+                    )
+                )
+            await asyncio.sleep(0.05)
+
+    async def _lives(self, kind: str, child: Child | None) -> bool:
+        """Whether it answers; one whose start was interrupted gets a moment."""
+        if child is None:
+            return False
+        until = time.monotonic() + (5 if child.pid == 0 or runs(child.pid, kind) else 0)
+        while not await answers(kind, child):
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    # ------------------------------------------------------------------ ending
+
+    async def end(self) -> None:
+        """Ask sandbox and chat to save and end, and see to it that they do."""
+        children = (("sandbox", self.record.sandbox), ("chat", self.record.chat))
+        await asyncio.gather(*(self._end(kind, child) for kind, child in children if child is not None))
+        for _kind, child in children:
+            if child is not None:
+                child.pid = 0
+        self.record.service = 0
+        if self._path.exists():
+            self._write()
+
+    async def _end(self, kind: str, child: Child) -> None:
+        pid = await answers(kind, child) or child.pid
+        if not pid or not runs(pid, kind):
+            return
+        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+            send_signal(pid, number)
+            until = time.monotonic() + END_SECONDS
+            while time.monotonic() < until:
+                if pid in self._own:
+                    self._own[pid].poll()
+                if not runs(pid, kind):
+                    return
+                await asyncio.sleep(0.05)
+
+    async def _end_service(self) -> None:
+        """End a living service of this folder: the lock of its database tells that there is one."""
+        lock = FileLock(self.folder / "trellis.db.lock")
+        until = time.monotonic() + 15
+        asked = False
+        while self.folder.exists():
+            try:
+                lock.acquire()
+            except Taken:
+                if not asked and self.record.service:
+                    send_signal(self.record.service, signal.SIGTERM)
+                    asked = True
+                if time.monotonic() > until:
+                    raise Trouble(
+                        _("The service on {folder} does not end: stop it yourself and try again.").format(
+                            folder=self.folder
+                        )
+                    ) from None
+                await asyncio.sleep(0.1)
+            else:
+                lock.release()
+                return
+
+    # ------------------------------------------------------------------ the record
+
+    @property
+    def page(self) -> str:
+        assert self.record.chat is not None
+        return f"http://127.0.0.1:{self.record.chat.port}/"
+
+    def _read(self) -> Record:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=Record)
+        except FileNotFoundError:
+            return Record()
+        except (OSError, msgspec.MsgspecError):
+            raise Trouble(
+                _("{file} cannot be read: start again from nothing with --fresh.").format(file=self._path)
+            ) from None
+
+    def _write(self) -> None:
+        draft = self._path.with_suffix(".new")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(self.record)))
+        draft.replace(self._path)
+
+
+def sandbox_arguments(folder: Path, options: Mapping[str, Any]) -> list[str]:
+    """The command line of the demo's sandbox."""
+    found = ["--state", str(folder / "sandbox.json")]
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            found += [f"--{name}"] if each is True else [f"--{name}", str(each)]
+    return found
+
+
+def spawn(kind: str, child: Child, arguments: list[str], logs: Path) -> subprocess.Popen[bytes]:
+    """Start `run.py <kind>` in a session of its own: neither Ctrl+C nor our death reaches it."""
+    logs.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(ROOT / "run.py"), kind, "--port", str(child.port), *arguments]
+    command += ["--log", str(logs / f"{kind}.log")]
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
+    with (logs / f"{kind}.err").open("wb") as errors:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+            creationflags=flags,
+            cwd=ROOT,
+            env={**os.environ, TOKEN_VARIABLE: child.token},
+        )
+
+
+async def answers(kind: str, child: Child) -> int:
+    """The pid of the process that answers on the child's port with its token; 0 where none does."""
+    url = f"http://127.0.0.1:{child.port}/identity"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+            session.get(url, headers={"X-Token": child.token}) as response,
+        ):
+            said = await response.json(content_type=None) if response.status == 200 else {}
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        return 0
+    return int(said["pid"]) if isinstance(said, dict) and said.get("kind") == kind else 0
+
+
+def runs(pid: int, kind: str) -> bool:
+    """Whether process `pid` exists and, where the system tells, is one of ours and not a later bearer of its number."""
+    if pid <= 0:
+        return False
+    command = Path(f"/proc/{pid}/cmdline")
+    if command.parent.parent.joinpath("self").exists():
+        try:
+            words = command.read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return kind.encode() in words and any(word.endswith(b"run.py") for word in words)
+    if sys.platform == "win32":
+        return True  # os.kill(pid, 0) would end it there
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def send_signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on loopback `port` now."""
+    with socket.socket() as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` where it is free, else any free loopback port."""
+    if wanted and is_free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def last_line(file: Path) -> str:
+    """What a child said last before it ended."""
+    try:
+        lines = file.read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1] if lines else _("it said nothing (see {file}).").format(file=file)

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs every check: ruff, mypy, pytest. Sets up .venv with the development tools first.
+# Arguments go to pytest: bash scripts/test.sh tests/unit -k settings
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The page tests drive Chromium. Without root they are skipped where it is missing.
+if ! command -v chromedriver >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    echo "Installing Chromium for the page tests …"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core \
+        >/dev/null || echo "Chromium could not be installed: the page tests will be skipped."
+fi
+
+. scripts/setup.sh requirements-dev.lock
+for tool in "ruff check ." "ruff format --check ." "mypy" "mypy --strict alerts run.py settings.py logs.py service.py demo.py"; do
+    echo "== $tool"
+    # shellcheck disable=SC2086
+    "$VENV_PYTHON" -m $tool
+done
+echo "== pytest"
+exec "$VENV_PYTHON" -m pytest -q "$@"

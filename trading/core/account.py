@@ -1,0 +1,267 @@
+"""One account on the venue: wallet, positions, orders, trades and the margin they ask for."""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+
+from trading.core.book import Market
+from trading.core.margin import liquidation_price, maintenance_margin, most_notional
+from trading.core.records import (
+    AccountState,
+    Funds,
+    Income,
+    Order,
+    PositionLine,
+    PositionState,
+    PositionView,
+    Trade,
+)
+from trading.model import MONEY, ZERO, MarginMode, Side
+
+CENT = Decimal("1E-8")
+"""The quantum of everything the venue books (product.md §9: fees half up to 8 decimals)."""
+
+
+def booked(amount: Decimal) -> Decimal:
+    """`amount` as the venue books it."""
+    return amount.quantize(CENT, rounding=ROUND_HALF_UP)
+
+
+def exposure(notional: Decimal, bids: Decimal, asks: Decimal) -> Decimal:
+    """What margin is asked for: the worse of all buys or all sells filling; the position's `notional` is signed."""
+    return max(abs(notional + bids), abs(notional - asks))
+
+
+class Holding:
+    """One account on one symbol: its position and its open orders."""
+
+    __slots__ = ("asks", "bids", "buying", "market", "open", "reducing", "selling", "state")
+
+    def __init__(self, market: Market, state: PositionState) -> None:
+        self.market = market
+        self.state = state
+        self.open: dict[int, Order] = {}
+        self.reducing: dict[int, Order] = {}
+        """The reduce-only ones among `open`: they ask for no margin."""
+        self.bids = ZERO
+        """Notional of the open buys that may open something, at their own prices."""
+        self.asks = ZERO
+        self.buying = ZERO
+        """Quantity of all open buys."""
+        self.selling = ZERO
+
+    # ---- open orders
+    def add(self, order: Order) -> None:
+        self.open[order.order_id] = order
+        if order.reduce_only:
+            self.reducing[order.order_id] = order
+        self.count(order, order.remaining)
+
+    def drop(self, order: Order) -> None:
+        del self.open[order.order_id]
+        self.reducing.pop(order.order_id, None)
+        self.count(order, -order.remaining)
+
+    def count(self, order: Order, qty: Decimal) -> None:
+        """The open part of `order` grew by `qty`."""
+        if order.side is Side.BUY:
+            self.buying += qty
+            if not order.reduce_only:
+                self.bids += qty * order.price
+        else:
+            self.selling += qty
+            if not order.reduce_only:
+                self.asks += qty * order.price
+
+    def closable(self, side: Side) -> Decimal:
+        """How much an order of `side` may still close beside the open orders of that side; 0 when it would open."""
+        if side is Side.SELL:
+            return max(ZERO, self.state.qty - self.selling)
+        return max(ZERO, -self.state.qty - self.buying)
+
+    # ---- the position
+    @property
+    def entry(self) -> Decimal:
+        state = self.state
+        if not state.qty:
+            return ZERO
+        return (state.cost / abs(state.qty)).quantize(MONEY, rounding=ROUND_HALF_UP)
+
+    @property
+    def unrealized(self) -> Decimal:
+        state = self.state
+        if not state.qty:
+            return ZERO
+        return state.qty * self.market.mark - (state.cost if state.qty > 0 else -state.cost)
+
+    @property
+    def is_isolated(self) -> bool:
+        return self.state.margin_mode is MarginMode.ISOLATED
+
+    @property
+    def position_margin(self) -> Decimal:
+        return abs(self.state.qty) * self.market.mark / self.state.leverage
+
+    @property
+    def order_margin(self) -> Decimal:
+        """What the open orders ask for beyond the position's own margin."""
+        notional = self.state.qty * self.market.mark
+        return (exposure(notional, self.bids, self.asks) - abs(notional)) / self.state.leverage
+
+    @property
+    def maintenance(self) -> Decimal:
+        brackets = self.market.brackets
+        return maintenance_margin(brackets, self.state.qty, self.market.mark) if brackets else ZERO
+
+    def fill(self, side: Side, price: Decimal, qty: Decimal, now: int) -> Decimal:
+        """Book a fill into the position; what it realised, before fees."""
+        state = self.state
+        realized = ZERO
+        opening = qty
+        if state.qty and (state.qty > 0) is (side is Side.SELL):
+            closing = min(qty, abs(state.qty))
+            realized = self._close(price, closing)
+            opening = qty - closing
+        if opening:
+            state.qty += opening * side.sign
+            state.cost += opening * price
+            if self.is_isolated:
+                state.isolated_wallet += booked(opening * price / state.leverage)
+        state.updated = now
+        return realized
+
+    def _close(self, price: Decimal, qty: Decimal) -> Decimal:
+        """Close `qty` of the position. Its share of the cost is booked exactly, so nothing is lost to rounding."""
+        state = self.state
+        size = abs(state.qty)
+        whole = qty == size
+        part = state.cost if whole else booked(state.cost * qty / size)
+        long = state.qty > 0
+        realized = booked(price * qty - part if long else part - price * qty)
+        state.cost -= part
+        state.qty -= qty if long else -qty
+        state.accumulated += realized
+        state.isolated_wallet = ZERO if whole else state.isolated_wallet - booked(state.isolated_wallet * qty / size)
+        state.fees = ZERO if whole else state.fees - booked(state.fees * qty / size)
+        return realized
+
+    def line(self) -> PositionLine:
+        state = self.state
+        return PositionLine(
+            state.symbol,
+            state.qty,
+            self.entry,
+            self.break_even,
+            state.accumulated,
+            booked(self.unrealized),
+            state.margin_mode,
+            state.isolated_wallet,
+        )
+
+    @property
+    def break_even(self) -> Decimal:
+        """The entry with the fees paid so far; the fee of the exit is not in it."""
+        state = self.state
+        if not state.qty:
+            return ZERO
+        fees = state.fees if state.qty > 0 else -state.fees
+        return ((state.cost + fees) / abs(state.qty)).quantize(MONEY, rounding=ROUND_HALF_UP)
+
+
+class Account:
+    """Wallet and holdings of one API key."""
+
+    __slots__ = ("holdings", "income", "name", "named", "orders", "trades", "updated", "wallet")
+
+    def __init__(self, name: str, wallet: Decimal, now: int) -> None:
+        self.name = name
+        self.wallet = wallet
+        self.holdings: dict[str, Holding] = {}
+        self.orders: dict[int, Order] = {}
+        """All, open and over, by id."""
+        self.named: dict[tuple[str, str], Order] = {}
+        """By symbol and client id; a name used twice is its newest order."""
+        self.trades: list[Trade] = []
+        self.income: list[Income] = []
+        self.updated = now
+
+    @property
+    def cross_wallet(self) -> Decimal:
+        return self.wallet - sum((h.state.isolated_wallet for h in self.holdings.values() if h.is_isolated), ZERO)
+
+    @property
+    def free(self) -> Decimal:
+        """What is left for new orders, below 0 when losses have eaten it."""
+        left = self.wallet
+        for holding in self.holdings.values():
+            left -= holding.order_margin
+            if holding.is_isolated:
+                left -= holding.state.isolated_wallet
+            elif holding.state.qty:
+                left += holding.unrealized - holding.position_margin
+        return left
+
+    def funds(self, asset: str) -> Funds:
+        holdings = self.holdings.values()
+        return Funds(
+            asset=asset,
+            wallet=self.wallet,
+            cross_wallet=self.cross_wallet,
+            unrealized_pnl=booked(sum((h.unrealized for h in holdings), ZERO)),
+            cross_unrealized_pnl=booked(sum((h.unrealized for h in holdings if not h.is_isolated), ZERO)),
+            position_margin=booked(sum((h.position_margin for h in holdings), ZERO)),
+            open_order_margin=booked(sum((h.order_margin for h in holdings), ZERO)),
+            maintenance=booked(sum((h.maintenance for h in holdings), ZERO)),
+            available=max(ZERO, self.free).quantize(CENT, rounding=ROUND_DOWN),
+            updated=self.updated,
+        )
+
+    def view(self, holding: Holding) -> PositionView:
+        state, market = holding.state, holding.market
+        position_margin, orders_margin = booked(holding.position_margin), booked(holding.order_margin)
+        return PositionView(
+            symbol=state.symbol,
+            qty=state.qty,
+            entry=holding.entry,
+            break_even=holding.break_even,
+            mark=market.mark,
+            unrealized_pnl=booked(holding.unrealized),
+            accumulated=state.accumulated,
+            leverage=state.leverage,
+            margin_mode=state.margin_mode,
+            isolated_wallet=state.isolated_wallet,
+            initial_margin=position_margin + orders_margin,
+            position_margin=position_margin,
+            open_order_margin=orders_margin,
+            maintenance=booked(holding.maintenance),
+            bid_notional=holding.bids,
+            ask_notional=holding.asks,
+            liquidation_price=self._liquidation_price(holding),
+            max_notional=most_notional(market.brackets, state.leverage),
+            updated=state.updated,
+        )
+
+    def _liquidation_price(self, holding: Holding) -> Decimal:
+        state, brackets = holding.state, holding.market.brackets
+        if not state.qty or not brackets:
+            return ZERO
+        entry = state.cost / abs(state.qty)
+        if holding.is_isolated:
+            price = liquidation_price(brackets, state.qty, entry, state.isolated_wallet)
+        else:
+            others = [h for h in self.holdings.values() if h is not holding and not h.is_isolated]
+            price = liquidation_price(
+                brackets,
+                state.qty,
+                entry,
+                self.cross_wallet,
+                mode=MarginMode.CROSS,
+                other_maintenance=sum((h.maintenance for h in others), ZERO),
+                other_pnl=sum((h.unrealized for h in others), ZERO),
+            )
+        return booked(price) if price is not None else ZERO
+
+    def state(self) -> AccountState:
+        positions = {symbol: holding.state for symbol, holding in self.holdings.items()}
+        orders = list(self.orders.values())
+        return AccountState(self.name, self.wallet, positions, orders, self.trades, self.income, self.updated)

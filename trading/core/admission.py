@@ -1,0 +1,113 @@
+"""What a venue asks of an account before it takes an order: room to reduce, counts, position limit, margin, prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trading.core.account import Account, Holding, exposure
+from trading.core.book import Market
+from trading.core.filters import check_counter_price, check_percent_price
+from trading.core.margin import most_notional
+from trading.core.records import OrderRequest, VenueError
+from trading.model import ZERO, OrderType, Side, TimeInForce
+
+SHORT_MARKUP = Decimal("1.0015")
+"""A sell is assumed to cost margin at the last price times this (binance-usdm.md §15)."""
+
+NOT_MAKER = (
+    "Due to the order could not be executed as maker, the Post Only order will be rejected. "
+    "The order will not be recorded in the order history"
+)
+NOT_FILLABLE = (
+    "Due to the order could not be filled immediately, the FOK order has been rejected. "
+    "The order will not be recorded in the order history"
+)
+
+
+def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
+    """The quantity the order may have (a reduce-only one is cut to the position), or a VenueError."""
+    market = holding.market
+    qty = reducible(holding, request.side, request.qty) if request.reduce_only else request.qty
+    if request.type is OrderType.LIMIT and len(holding.open) >= market.instrument.max_orders > 0:
+        raise VenueError(-2025, "Reach max open order limit.")
+    if request.client_id:
+        earlier = account.named.get((request.symbol, request.client_id))
+        if earlier is not None and earlier.is_open:
+            raise VenueError(-4116, "ClientOrderId is duplicated.")
+    if not request.reduce_only:
+        check_margin(account, holding, request.side, request.price, qty)
+    if request.type is OrderType.LIMIT:
+        check_percent_price(market.instrument, request.side, request.price, market.mark)
+    elif market.walks:
+        if not market.last:
+            check_counter_price(market.instrument, request.side, ZERO, ZERO)
+    else:
+        check_counter_price(market.instrument, request.side, _counter_price(market, request.side), market.mark)
+    return qty
+
+
+def reducible(holding: Holding, side: Side, qty: Decimal, own: Decimal = ZERO) -> Decimal:
+    """How much of a reduce-only `qty` the position allows; `own` = what the order itself already has open."""
+    position = holding.state.qty
+    others = sum((order.remaining for order in holding.reducing.values()), ZERO) - own
+    room = abs(position) - others
+    if not position or (position > 0) is (side is Side.BUY) or room <= 0 or (others and qty > room):
+        raise VenueError(-2022, "ReduceOnly Order is rejected.")
+    return min(qty, room)
+
+
+def check_margin(account: Account, holding: Holding, side: Side, price: Decimal, qty: Decimal) -> None:
+    """-2027 for a position too large at this leverage, -2019 for want of margin; `price` 0 = MARKET."""
+    if qty <= holding.closable(side):
+        return
+    market, state = holding.market, holding.state
+    mark = market.mark
+    assumed = _assumed_price(market, side, price)
+    notional = state.qty * mark
+    bids, asks = holding.bids, holding.asks
+    before = exposure(notional, bids, asks)
+    if side is Side.BUY:
+        bids += qty * assumed
+        reach = notional + bids
+    else:
+        asks += qty * assumed
+        reach = asks - notional
+    most = most_notional(market.brackets, state.leverage)
+    if most and reach > most:
+        raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
+    cost = (exposure(notional, bids, asks) - before) / state.leverage
+    if side is Side.BUY:
+        cost += qty * max(ZERO, assumed - mark)
+    if cost and cost > account.free:
+        raise VenueError(-2019, "Margin is insufficient.")
+
+
+def check_taking(market: Market, side: Side, price: Decimal, qty: Decimal, tif: TimeInForce) -> None:
+    """Orders that are refused rather than recorded: post-only that would take, fill-or-kill that cannot be filled."""
+    if tif is TimeInForce.GTX and market.crosses(side, price):
+        raise VenueError(-5022, NOT_MAKER)
+    if tif is TimeInForce.FOK and not _fillable(market, side, price, qty):
+        raise VenueError(-5021, NOT_FILLABLE)
+
+
+def _fillable(market: Market, side: Side, price: Decimal, qty: Decimal) -> bool:
+    if market.walks:
+        return market.crosses(side, price)
+    there = ZERO
+    for level in market.depth(side.opposite):
+        if (level.price > price) if side is Side.BUY else (level.price < price):
+            break
+        there += level.qty
+    return there >= qty
+
+
+def _counter_price(market: Market, side: Side) -> Decimal:
+    return market.ask if side is Side.BUY else market.bid
+
+
+def _assumed_price(market: Market, side: Side, price: Decimal) -> Decimal:
+    if side is Side.SELL:
+        return max(market.last * SHORT_MARKUP, market.mark, price)
+    if price:
+        return price
+    return market.last if market.walks else market.ask

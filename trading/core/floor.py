@@ -1,0 +1,315 @@
+"""The trading floor: where orders meet, fills are booked and account events are written down."""
+
+from __future__ import annotations
+
+from copy import copy
+from decimal import Decimal
+from heapq import heappush
+
+from trading.core.account import Account, Holding, booked
+from trading.core.book import Market
+from trading.core.records import (
+    AccountEvent,
+    AccountState,
+    BalanceUpdate,
+    Execution,
+    Income,
+    Order,
+    OrderUpdate,
+    PositionState,
+    SelfTrade,
+    Status,
+    Trade,
+    VenueError,
+)
+from trading.model import ZERO, OrderType, Side, TimeInForce
+
+STP_REASON, IOC_REASON, IOC_STP_REASON, REDUCE_REASON, MARKET_REASON = "1", "2", "3", "4", "9"
+MARKET_TAKE_BOUND = Decimal("0.05")
+"""How far from the mark a MARKET order may reach (exchangeInfo's marketTakeBound)."""
+
+
+class Floor:
+    """Markets, accounts, counters and the events nobody has read yet."""
+
+    def __init__(self, quote_asset: str) -> None:
+        self.quote_asset = quote_asset
+        self.markets: dict[str, Market] = {}
+        self.accounts: dict[str, Account] = {}
+        self.orders = 0
+        self.ranks = 0
+        self.transactions = 0
+        self.pending: list[AccountEvent] = []
+        self.timers: list[tuple[int, int, str]] = []
+        """A heap of (good till, order id, account)."""
+
+    def market(self, symbol: str) -> Market:
+        try:
+            return self.markets[symbol]
+        except KeyError:
+            raise VenueError(-1121, "Invalid symbol.") from None
+
+    def holding(self, account: Account, symbol: str) -> Holding:
+        holding = account.holdings.get(symbol)
+        if holding is None:
+            market = self.market(symbol)
+            # The venue's default, unless the symbol does not go that far.
+            state = PositionState(symbol, leverage=min(20, market.instrument.max_leverage))
+            holding = account.holdings[symbol] = Holding(market, state)
+        return holding
+
+    # ---- an order's way
+    def enter(self, account: Account, holding: Holding, order: Order, now: int) -> None:
+        """A checked order comes in: tell it, match it, and let it rest or expire."""
+        account.orders[order.order_id] = order
+        account.named[order.symbol, order.client_id] = order
+        self.tell(holding, order, Execution.NEW, now)
+        self.work(holding, order, now)
+
+    def work(self, holding: Holding, order: Order, now: int) -> None:
+        """Match `order`, which does not rest, and let what is left rest or expire."""
+        market = holding.market
+        stopped = ""
+        if market.walks:
+            if order.type is OrderType.MARKET or market.crosses(order.side, order.price):
+                market.trades += 1
+                self.fill(order, market.last, order.remaining, False, now)
+        elif order.tif is not TimeInForce.GTX:
+            stopped = self._take(market, order, now)
+        if not order.is_open or not order.remaining:
+            return
+        if order.type is OrderType.MARKET:
+            self.end(order, Status.EXPIRED, now, MARKET_REASON)
+        elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
+            self.end(order, Status.EXPIRED, now, IOC_STP_REASON if stopped else IOC_REASON)
+        elif stopped:
+            self.end(order, Status.EXPIRED_IN_MATCH, now, STP_REASON)
+        else:
+            self._rest(holding, order)
+
+    def _rest(self, holding: Holding, order: Order) -> None:
+        holding.add(order)
+        holding.market.shelf(order.side).add(order)
+        if order.good_till:
+            heappush(self.timers, (order.good_till, order.order_id, order.account))
+
+    def lift(self, order: Order) -> None:
+        """Take a resting order out of its queue."""
+        holding = self.accounts[order.account].holdings[order.symbol]
+        if order.order_id in holding.open:
+            holding.drop(order)
+            holding.market.shelf(order.side).remove(order)
+
+    def end(self, order: Order, status: Status, now: int, reason: str = "0") -> None:
+        """The rest of `order` is not wanted or not possible any more."""
+        self.lift(order)
+        order.status = status
+        order.updated = now
+        cancelled = status is Status.CANCELED
+        holding = self.accounts[order.account].holdings[order.symbol]
+        self.tell(holding, order, Execution.CANCELED if cancelled else Execution.EXPIRED, now, reason)
+
+    # ---- matching
+    def _take(self, market: Market, order: Order, now: int) -> str:
+        """Trade `order` against resting orders and the world outside; a reason when self-trade prevention ends it."""
+        other = order.side.opposite
+        shelf, outer, limit = market.shelf(other), market.outer(other), _limit(market, order)
+        buys = order.side is Side.BUY
+        while order.remaining:
+            resting = shelf.best()
+            if resting is not None and outer:
+                ahead = resting.price <= outer[0].price if buys else resting.price >= outer[0].price
+                resting = resting if ahead else None
+            price = resting.price if resting else outer[0].price if outer else None
+            if price is None or (limit and (price > limit if buys else price < limit)):
+                return ""
+            if resting is None:
+                self._match_outside(market, order, outer[0].qty, price, now)
+            elif resting.account == order.account and _prevents(order):
+                if self._prevent(order, resting, now):
+                    return STP_REASON
+            else:
+                self._match(market, order, resting, now)
+        return ""
+
+    def _match(self, market: Market, taker: Order, maker: Order, now: int) -> None:
+        qty, price = min(taker.remaining, maker.remaining), maker.price
+        market.trades += 1
+        market.last = price
+        self.fill(maker, price, qty, True, now)
+        self.fill(taker, price, qty, False, now)
+
+    def _match_outside(self, market: Market, taker: Order, there: Decimal, price: Decimal, now: int) -> None:
+        qty = min(taker.remaining, there)
+        market.trades += 1
+        market.last = price
+        market.take_outer(taker.side.opposite, qty)
+        self.fill(taker, price, qty, False, now)
+
+    def _prevent(self, taker: Order, maker: Order, now: int) -> bool:
+        """Expire whom the taker's mode names; whether the taker is over."""
+        if taker.stp != SelfTrade.EXPIRE_TAKER:
+            self.end(maker, Status.EXPIRED_IN_MATCH, now, STP_REASON)
+        return taker.stp != SelfTrade.EXPIRE_MAKER
+
+    def meet_outside(self, market: Market, side: Side, now: int) -> None:
+        """The outside quote moved onto resting orders of `side`: they fill at their own prices as far as it goes."""
+        shelf, outer = market.shelf(side), market.outer(side.opposite)
+        while outer:
+            order = shelf.reached(outer[0].price)
+            if order is None:
+                return
+            qty = min(order.remaining, outer[0].qty)
+            market.take_outer(side.opposite, qty)
+            market.trades += 1
+            market.last = order.price
+            self.fill(order, order.price, qty, True, now)
+
+    def print(self, market: Market, side: Side, price: Decimal, qty: Decimal, now: int) -> None:
+        """An outside trade at `price` reaches resting orders of `side`, by price and time, up to `qty`."""
+        shelf = market.shelf(side)
+        while qty:
+            order = shelf.reached(price)
+            if order is None:
+                return
+            part = min(qty, order.remaining)
+            qty -= part
+            market.trades += 1
+            self.fill(order, order.price, part, True, now)
+
+    def sweep(self, market: Market, side: Side, price: Decimal, now: int) -> int:
+        """A path has come to `price`: every resting order of `side` it reached fills whole, in path order."""
+        shelf = market.shelf(side)
+        count = 0
+        while (order := shelf.reached(price)) is not None:
+            market.trades += 1
+            self.fill(order, order.price, order.remaining, True, now)
+            count += 1
+        return count
+
+    # ---- booking
+    def fill(self, order: Order, price: Decimal, qty: Decimal, maker: bool, now: int) -> None:
+        """Book one side of one execution, the last of the market's trade ids."""
+        account = self.accounts[order.account]
+        holding = account.holdings[order.symbol]
+        market = holding.market
+        resting = order.order_id in holding.open
+        if resting:
+            holding.count(order, -qty)
+        before = holding.state.qty
+        realized = holding.fill(order.side, price, qty, now)
+        notional = price * qty
+        fee = booked(notional * (market.instrument.maker_fee if maker else market.instrument.taker_fee))
+        if holding.state.qty:
+            holding.state.fees += fee
+        account.wallet += realized - fee
+        account.updated = order.updated = now
+        order.executed += qty
+        order.quote_executed += notional
+        if order.executed == order.qty:
+            order.status = Status.FILLED
+            if resting:
+                holding.drop(order)
+                market.shelf(order.side).remove(order)
+        else:
+            order.status = Status.PARTIALLY_FILLED
+        trade = Trade(
+            market.trades,
+            order.order_id,
+            order.client_id,
+            order.account,
+            order.symbol,
+            order.side,
+            price,
+            qty,
+            fee,
+            self.quote_asset,
+            maker,
+            realized,
+            now,
+        )
+        account.trades.append(trade)
+        if realized:
+            self.earn(account, "REALIZED_PNL", realized, order.symbol, now, trade.trade_id)
+        if fee:
+            self.earn(account, "COMMISSION", -fee, order.symbol, now, trade.trade_id)
+        self.tell(holding, order, Execution.TRADE, now, trade=trade)
+        self.tell_balance(account, "ORDER", holding, now)
+        if holding.reducing and abs(holding.state.qty) != abs(before):
+            self._trim(holding, now)
+
+    def _trim(self, holding: Holding, now: int) -> None:
+        """Reduce-only orders never exceed the position: the newest give way first."""
+        room = holding.state.qty
+        for order in sorted(holding.reducing.values(), key=lambda order: order.rank):
+            closes = room > 0 if order.side is Side.SELL else room < 0
+            if not closes:
+                self.end(order, Status.EXPIRED, now, REDUCE_REASON)
+            elif order.remaining > abs(room):
+                cut = order.remaining - abs(room)
+                holding.count(order, -cut)
+                order.qty -= cut
+                order.updated = now
+                self.tell(holding, order, Execution.AMENDMENT, now)
+                room = ZERO
+            else:
+                room += order.remaining * order.side.sign
+
+    def earn(
+        self, account: Account, kind: str, amount: Decimal, symbol: str, now: int, trade: int = 0, info: str = ""
+    ) -> None:
+        """Write an income row (the wallet is the caller's)."""
+        self.transactions += 1
+        account.income.append(Income(self.transactions, kind, amount, self.quote_asset, symbol, now, trade, info))
+
+    # ---- telling
+    def tell(
+        self,
+        holding: Holding,
+        order: Order,
+        execution: Execution,
+        now: int,
+        reason: str = "0",
+        trade: Trade | None = None,
+    ) -> None:
+        self.pending.append(
+            OrderUpdate(order.account, copy(order), execution, trade, reason, holding.bids, holding.asks, now)
+        )
+
+    def tell_balance(
+        self, account: Account, reason: str, holding: Holding | None, now: int, change: Decimal = ZERO, symbol: str = ""
+    ) -> None:
+        lines = (holding.line(),) if holding is not None else ()
+        self.pending.append(
+            BalanceUpdate(
+                account.name, reason, self.quote_asset, account.wallet, account.cross_wallet, change, lines, symbol, now
+            )
+        )
+
+    # ---- coming back
+    def readmit(self, state: AccountState) -> None:
+        """An account as it was kept; its open orders rest again with `rest_again`, when all accounts are back."""
+        account = self.accounts[state.name] = Account(state.name, state.wallet, state.updated)
+        account.trades, account.income = state.trades, state.income
+        for symbol, position in state.positions.items():
+            account.holdings[symbol] = Holding(self.market(symbol), position)
+        for order in state.orders:
+            account.orders[order.order_id] = order
+            account.named[order.symbol, order.client_id] = order
+
+    def rest_again(self) -> None:
+        """Put every open order back into its queue, in the old order."""
+        resting = [order for account in self.accounts.values() for order in account.orders.values() if order.is_open]
+        for order in sorted(resting, key=lambda order: order.rank):
+            self._rest(self.accounts[order.account].holdings[order.symbol], order)
+
+
+def _limit(market: Market, order: Order) -> Decimal:
+    """The worst price `order` may trade at; 0 = none."""
+    if order.type is OrderType.LIMIT:
+        return order.price
+    return market.mark * (1 + order.side.sign * MARKET_TAKE_BOUND)
+
+
+def _prevents(taker: Order) -> bool:
+    return taker.stp != SelfTrade.NONE and taker.tif not in (TimeInForce.FOK, TimeInForce.GTX)

@@ -1,0 +1,146 @@
+"""Views of bots, orders and positions, made from engines and gateway answers. Pure."""
+
+from __future__ import annotations
+
+from trading.core.engine import Engine
+from trading.core.lifecycle import Status
+from trading.core.orders import OrderStatus
+from trading.live.worker import Worker
+from trading.messages import Reason, Working
+from trading.model import ZERO, Direction, Instrument, Position, Side, plain
+from trading.parameters import clean
+from trading.ports import Account, BotRow, Waits
+from trading.strategies.grid import Grid, GridPlan
+from trading.views import Card, LevelRow, OrderRow, PositionRow
+
+
+def labels(
+    row: BotRow, account: Account | None, instrument: Instrument, plan: GridPlan | None = None
+) -> dict[str, str]:
+    """What every notice of a bot carries, so that its message says which bot on which account."""
+    texts = {
+        "symbol": row.symbol,
+        "badge": account.environment.badge if account is not None else "",
+        "quote": instrument.quote,
+        "base": instrument.base,
+    }
+    if plan is not None:
+        texts |= {
+            "direction": plan.direction.value,
+            "lower": plain(plan.levels[0]),
+            "upper": plain(plan.levels[-1]),
+            "grids": str(len(plan.quantities)),
+        }
+    return texts
+
+
+def levels(engine: Engine) -> list[LevelRow]:
+    """Every slot with its order, or why it has none."""
+    grid = engine.strategy
+    if not isinstance(grid, Grid):
+        return []
+    rows = []
+    for i, slot in enumerate(grid.state.slots):
+        order = engine.orders.get(i)
+        price = grid.plan.levels[i] if slot.side is Side.BUY else grid.plan.levels[i + 1]
+        if order is not None:
+            state = "sent" if order.status is OrderStatus.SENT else "working"
+            if order.status in (OrderStatus.DOUBT, OrderStatus.DRAINING):
+                state = Reason.UNCERTAIN.value
+            rows.append(LevelRow(i, order.side, order.price, order.qty, order.executed, state))
+            continue
+        wish = grid.wish(i)
+        hold = engine.holds.get(i)
+        if isinstance(wish, Waits):
+            state = wish.reason
+        elif hold is not None:
+            state = hold.reason.value
+        elif not engine.is_synced:
+            state = "not_connected"
+        else:
+            state = engine.status.value.lower()
+        rows.append(LevelRow(i, slot.side, price, slot.want, slot.done, state))
+    return rows
+
+
+def card(row: BotRow, engine: Engine, worker: Worker | None) -> Card:
+    """One bot at a glance."""
+    grid = engine.strategy
+    plan = grid.plan if isinstance(grid, Grid) else None
+    account = worker.account if worker is not None else None
+    quote = worker.quotes.get(row.symbol) if worker is not None and worker.is_up else None
+    mid = (quote.bid + quote.ask) / 2 if quote is not None else None
+    mark = engine.mark if engine.mark and quote is not None else mid
+    books, ledger = engine.ledger.books, engine.ledger
+    params = clean(row.parameters) if plan is None else None
+    flat = not ledger.position
+    unmatched = ledger.unmatched(mark or ZERO) if mark is not None or flat else None
+    rows = levels(engine) if engine.status in (Status.STARTING, Status.RUNNING, Status.PAUSED) else []
+    return Card(
+        id=row.id,
+        owner=row.owner,
+        account=row.account,
+        account_name=account.name if account is not None else "",
+        badge=account.environment.badge if account is not None else "",
+        symbol=row.symbol,
+        base=engine.instrument.base,
+        quote=engine.instrument.quote,
+        direction=plan.direction if plan else (params.direction if params else Direction.NEUTRAL),
+        lower=plan.levels[0] if plan else ((params.lower if params else None) or ZERO),
+        upper=plan.levels[-1] if plan else ((params.upper if params else None) or ZERO),
+        grids=len(plan.quantities) if plan else ((params.grids if params else None) or 0),
+        leverage=plan.leverage if plan else (params.leverage if params else 1),
+        investment=plan.investment if plan else ((params.investment if params else None) or ZERO),
+        status=engine.status.value,
+        reason=engine.kept.reason,
+        connected=worker.is_up if worker is not None else False,
+        price=mid,
+        position=ledger.position,
+        avg_entry=ledger.avg_entry,
+        pairs=books.pairs,
+        fills=books.fills,
+        matched=books.matched,
+        unmatched=unmatched,
+        funding=books.funding,
+        fees=books.fees,
+        total=books.matched + unmatched + books.funding if unmatched is not None else None,
+        started=engine.kept.first_started or None,
+        created=row.created,
+        orders_working=len(engine.orders),
+        missing=tuple(r for r in rows if r.state not in ("working", "sent")),
+        stop_loss=plan.stop_loss if plan else None,
+        stop_loss_high=plan.stop_loss_high if plan else None,
+        take_profit=plan.take_profit if plan else None,
+        parameters=dict(row.parameters),
+        note=row.note,
+    )
+
+
+def position(symbol: str, held: Position) -> PositionRow:
+    return PositionRow(
+        symbol,
+        held.qty,
+        held.entry,
+        held.mark,
+        held.unrealized_pnl,
+        held.liquidation_price,
+        held.leverage,
+        held.margin_mode.value,
+    )
+
+
+def order(symbol: str, working: object, install: str) -> OrderRow:
+    """A resting order; those of this installation name their bot and slot."""
+    assert isinstance(working, Working)
+    cid = working.cid if working.cid is not None and working.cid.install == install else None
+    slot = "" if cid is None else str(cid.slot if isinstance(cid.slot, int) else cid.slot.value)
+    return OrderRow(
+        symbol,
+        cid.bot if cid is not None else None,
+        slot,
+        working.side,
+        working.price,
+        working.qty,
+        working.executed,
+        working.time,
+    )

@@ -1,0 +1,186 @@
+"""One exchange account at work: its gateway and its sessions, the unit of scale."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from trading.live.session import Session
+from trading.messages import Disconnected, Event, Foreign, Funding, Mark, Notice, NoticeKind, Quote, Tick
+from trading.ports import Account, Gateway, Journal, TradingError
+
+log = structlog.get_logger("worker")
+
+Open = Callable[[Account], Awaitable[Gateway]]
+SAY_AFTER = 5_000
+"""A connection that is back within this time, ms, was not worth a message."""
+
+
+class Worker:
+    """Connects one account and keeps it connected; routes each event to the bot that its order name tells."""
+
+    def __init__(
+        self,
+        account: Account,
+        install: str,
+        open_gateway: Open,
+        journal: Journal,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        clock: Callable[[], int],
+    ) -> None:
+        self.account = account
+        self.install = install
+        self.journal = journal
+        self.spawn = spawn
+        self.clock = clock
+        self.gateway: Gateway | None = None
+        self.sessions: dict[int, Session] = {}
+        self.quotes: dict[str, Quote] = {}
+        self.is_up = False
+        self.why = "connecting"
+        self.ready = asyncio.Event()
+        """Set once the account was reached for the first time."""
+        self._open = open_gateway
+        self._down_since: int | None = clock()
+        self._was_told = False
+        self._is_cold = True
+        self._watched: set[str] = set()
+
+    # ------------------------------------------------------------------ connection
+
+    async def run(self) -> None:
+        """Connect, keep trying, then tick every second until cancelled."""
+        wait = 0.5
+        while True:
+            try:
+                if self.gateway is None:
+                    self.gateway = await self._open(self.account)
+                await self.gateway.connect(self._on_event, self._on_state)
+                break
+            except (TradingError, OSError) as error:
+                self.why = str(error)
+                log.warning("connect_failed", account=self.account.name, error=str(error))
+                await self._say_down()
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 30)
+        while True:
+            await asyncio.sleep(1)
+            await self._say_down()
+            now = self.clock()
+            for session in list(self.sessions.values()):
+                session.feed(Tick(now))
+
+    async def close(self) -> None:
+        if self.gateway is not None:
+            await self.gateway.close()
+
+    def _on_state(self, up: bool, why: str) -> None:
+        if up and not self.is_up:
+            self.is_up, self.why = True, ""
+            self.spawn(self._recover())
+        elif not up and self.is_up:
+            self.is_up, self.why = False, why
+            self._down_since = self.clock()
+            log.warning("account_down", account=self.account.name, why=why)
+            for session in list(self.sessions.values()):
+                session.feed(Disconnected(self.clock()))
+
+    async def _recover(self) -> None:
+        """After every connect: reconcile each bot, then say what was found."""
+        since, cold = self._down_since or self.clock(), self._is_cold
+        self._is_cold = False
+        self.ready.set()
+        sessions = list(self.sessions.values())
+        before = sum(session.engine.ledger.books.fills for session in sessions)
+        for session in sessions:
+            await self._watch(session.engine.instrument.symbol)
+        gate = asyncio.Semaphore(4)
+
+        async def one(session: Session) -> None:
+            async with gate:
+                await session.reconcile()
+
+        await asyncio.gather(*(one(session) for session in sessions))
+        if not self.is_up:
+            return
+        told, self._was_told, self._down_since = self._was_told, False, None
+        if sessions and (cold or told):
+            fills = sum(session.engine.ledger.books.fills for session in sessions) - before
+            orders = sum(len(session.engine.orders) for session in sessions)
+            await self._tell(
+                NoticeKind.RECOVERED,
+                bots=len(sessions),
+                orders=orders,
+                fills=fills,
+                seconds=(self.clock() - since) // 1000,
+            )
+
+    async def _say_down(self) -> None:
+        late = self._down_since is not None and self.clock() - self._down_since > SAY_AFTER
+        if not self.is_up and late and not self._was_told and self.sessions:
+            self._was_told = True
+            await self._tell(NoticeKind.DISCONNECTED, why=self.why)
+
+    async def _tell(self, kind: NoticeKind, **values: object) -> None:
+        now = self.clock()
+        texts = {name: str(value) for name, value in values.items()}
+        texts |= {"account": self.account.name, "badge": self.account.environment.badge}
+        await self.journal.tell(self.account, [Notice(0, kind, f"{self.account.id}:{now}", now, texts)])
+
+    # ------------------------------------------------------------------ routing
+
+    def _on_event(self, symbol: str, event: Event) -> None:
+        if isinstance(event, Foreign | Funding):
+            for session in self.sessions.values():
+                if session.engine.instrument.symbol == symbol:
+                    session.feed(event)
+            return
+        cid = getattr(event, "cid", None)
+        if cid is None or cid.install != self.install:
+            return
+        owner = self.sessions.get(cid.bot)
+        if owner is not None:
+            owner.feed(event)
+
+    def _on_market(self, symbol: str, event: Event) -> None:
+        if isinstance(event, Quote):
+            self.quotes[symbol] = event
+        elif not isinstance(event, Mark):
+            return
+        for session in list(self.sessions.values()):
+            if session.engine.instrument.symbol == symbol:
+                session.feed(event)
+
+    # ------------------------------------------------------------------ bots
+
+    async def add(self, session: Session) -> None:
+        """Take a session in; it is reconciled at once where the account is connected, else on connect."""
+        self.sessions[session.bot] = session
+        if self.is_up:
+            await self._watch(session.engine.instrument.symbol)
+
+    def drop(self, bot: int) -> None:
+        """Let a session go: its bot is over."""
+        session = self.sessions.pop(bot, None)
+        symbol = session.engine.instrument.symbol if session is not None else ""
+        if symbol in self._watched and not any(s.engine.instrument.symbol == symbol for s in self.sessions.values()):
+            self._watched.discard(symbol)
+            self.spawn(self._unwatch(symbol))
+
+    async def _watch(self, symbol: str) -> None:
+        if symbol not in self._watched and self.gateway is not None:
+            self._watched.add(symbol)
+            await self.gateway.watch(symbol, self._on_market)
+
+    async def _unwatch(self, symbol: str) -> None:
+        if self.gateway is not None:
+            await self.gateway.unwatch(symbol, self._on_market)
+
+    async def audit(self) -> None:
+        """Reconcile every bot (scheduler, each minute)."""
+        if self.is_up:
+            for session in list(self.sessions.values()):
+                await session.reconcile()

@@ -1,0 +1,180 @@
+"""The exchange itself: the matching venue with everything Binance keeps around it, without any socket."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from trading.core import records
+from trading.core.venue import Venue
+from trading.gateways.binance import wire
+from trading.model import Instrument
+from trading.sandbox import events
+from trading.sandbox.auth import secret_of
+from trading.sandbox.faults import Faults
+from trading.sandbox.feeds import Feed, Hub
+from trading.sandbox.listenkeys import ListenKeys
+from trading.sandbox.options import Opening, Options
+from trading.sandbox.publisher import Publisher
+from trading.sandbox.quota import Quota
+from trading.sandbox.tape import Print, Tape
+
+FUNDING_PERIOD = 8 * 60 * 60_000
+LATE = 0.002
+"""Seconds that events of a request may come after its answer."""
+
+
+class Caller(Struct, frozen=True):
+    """Who asks: an account's key ("" for public requests) and the address it comes from."""
+
+    account: str
+    address: str
+
+
+class Exchange:
+    """Accounts, markets, streams and limits. Everything here happens in one step of the event loop."""
+
+    def __init__(self, options: Options, venue: Venue) -> None:
+        self.options = options
+        self.venue = venue
+        self.rules: dict[str, Instrument] = venue.instruments
+        self.secrets = {opening.key: opening.secret for opening in options.accounts}
+        self.quota = Quota(options.limits)
+        self.faults = Faults()
+        self.hub = Hub(options.strict_routes)
+        self.listen_keys = ListenKeys()
+        self.tapes = {symbol: Tape(rules) for symbol, rules in self.rules.items()}
+        self.publisher = Publisher(venue, self.rules, self.tapes, self.hub, self.now, self.funding)
+        self.hedged: set[str] = set()
+        """Accounts in hedge mode: it can be set and read, orders in it are not built."""
+        self.countdowns: dict[tuple[str, str], int] = {}
+        """When all orders of (account, symbol) are cancelled, ms."""
+        self.rates: dict[str, Decimal] = {}
+        """The coming funding rate per symbol, where a funding file runs."""
+        self.started = self.now()
+        self.acted = 0.0
+        """Loop time of the last signed request that is no GET."""
+        self.filled = 0.0
+        """Loop time of the last fill; 0 = none at this point of the tape."""
+        self.chance = random.Random(options.seed)  # noqa: S311 - the order of events, nothing secret
+        self._cached: dict[str, bytes] = {}
+
+    # ---- time and identity
+
+    def now(self) -> int:
+        """The server's time: the wall clock, plus skew where a fault asks for it."""
+        return time.time_ns() // 1_000_000 + self.faults.skew
+
+    def open_accounts(self, openings: Iterable[Opening]) -> None:
+        """Open those that are not open yet."""
+        for opening in openings:
+            if opening.key not in self.venue.accounts:
+                self.venue.open_account(opening.key, opening.usdt, self.now())
+
+    def secret(self, key: str) -> str | None:
+        return self.secrets.get(key)
+
+    def secret_of(self, key: str | None) -> str:
+        """-2014 or -2015 where `key` opens nothing."""
+        return secret_of(self, key)
+
+    # ---- what is told
+
+    def flush(self) -> None:
+        """Tell what the venue did: user events to their accounts, trades to the public."""
+        happened = self.venue.drain()
+        if not happened:
+            return
+        self.note(happened)
+        for account, name, frame in events.frames(happened, self.rules, self.now(), self._shuffle):
+            key = self.listen_keys.current(account)
+            if key is not None:
+                self.faults.deliver(self.hub, key, frame, name)
+
+    def flush_soon(self) -> None:
+        """Flush now, or a moment later, so that answers and events race as they do in production."""
+        if self.options.scramble and self.chance.random() < 0.5:
+            asyncio.get_running_loop().call_later(LATE, self.flush)
+        else:
+            self.flush()
+
+    def _shuffle(self) -> bool:
+        return self.options.scramble and self.chance.random() < 0.5
+
+    def note(self, happened: Iterable[records.AccountEvent]) -> None:
+        """What the public sees of account events: trades, and books that changed."""
+        now = self.now()
+        for event in happened:
+            if not isinstance(event, records.OrderUpdate):
+                continue
+            trade = event.trade
+            if trade is not None:
+                self.filled = asyncio.get_running_loop().time()
+                tape = self.tapes[trade.symbol]
+                if trade.trade_id > tape.last_id:
+                    seller = (trade.side.sign > 0) == trade.maker
+                    self.print(trade.symbol, Print(trade.trade_id, trade.price, trade.qty, now, seller))
+            self.publisher.touch(event.order.symbol)
+
+    def print(self, symbol: str, trade: Print) -> None:
+        """A public trade."""
+        self.tapes[symbol].add(trade, in_bars=symbol not in self.options_tapes)
+        self.publisher.show_trade(symbol, trade)
+
+    @property
+    def options_tapes(self) -> frozenset[str]:
+        """Symbols whose candles come from a recording."""
+        return self._replayed
+
+    _replayed: frozenset[str] = frozenset()
+
+    def replays(self, symbols: Iterable[str]) -> None:
+        self._replayed = frozenset(symbols)
+
+    def act(self) -> None:
+        """A signed request that is no GET has come."""
+        self.acted = asyncio.get_running_loop().time()
+
+    def funding(self, symbol: str) -> tuple[Decimal, int]:
+        """The coming rate (0 without a funding file) and when it is due by the clock of the exchange."""
+        now = self.now()
+        return self.rates.get(symbol, Decimal(0)), now - now % FUNDING_PERIOD + FUNDING_PERIOD
+
+    def cached(self, name: str, make: Callable[[], object]) -> bytes:
+        """An answer that never changes, encoded once."""
+        found = self._cached.get(name)
+        if found is None:
+            found = self._cached[name] = msgspec.json.encode(make())
+        return found
+
+    # ---- what time does
+
+    def sweep(self) -> None:
+        """Everything that falls due: GTD orders, dead man's switches, listen keys."""
+        now = self.now()
+        self.venue.tick(now)
+        for (account, symbol), due in list(self.countdowns.items()):
+            if due <= now:
+                del self.countdowns[account, symbol]
+                self.venue.cancel_all(account, symbol, now)
+        for key in self.listen_keys.expired(now):
+            self.expire_key(key)
+        self.flush()
+
+    def expire_key(self, key: str) -> None:
+        """Tell the sockets of a dead listen key; they stay open and silent."""
+        event = wire.ListenKeyExpired(event_time=self.now(), listen_key=key)
+        self.hub.publish(key, wire.encode(event), "listenKeyExpired")
+
+    def drop(self, feeds: Iterable[Feed]) -> int:
+        """Cut sockets; how many."""
+        cut = list(feeds)
+        for feed in cut:
+            feed.drop()
+        return len(cut)

@@ -1,0 +1,99 @@
+"""Rate limits: request weight per address, orders per account, counted in fixed windows (binance-usdm.md §4.2)."""
+
+from __future__ import annotations
+
+from trading.sandbox.refusal import Refusal
+
+WEIGHT = 2400
+ORDERS_TEN_SECONDS = 300
+ORDERS_MINUTE = 1200
+FUNDING_POOL = 500
+MINUTE = 60_000
+TEN_SECONDS = 10_000
+
+
+class Window:
+    """A counter that starts again at each multiple of its length."""
+
+    __slots__ = ("count", "length", "limit", "start")
+
+    def __init__(self, length: int, limit: int) -> None:
+        self.length = length
+        self.limit = limit
+        self.start = 0
+        self.count = 0
+
+    def used(self, now: int) -> int:
+        """What was counted in the window that holds `now`."""
+        if now - self.start >= self.length:
+            self.start = now - now % self.length
+            self.count = 0
+        return self.count
+
+    def add(self, now: int, cost: int) -> bool:
+        """Count `cost`; whether that stays within the limit. What goes over is counted too."""
+        self.used(now)
+        self.count += cost
+        return self.count <= self.limit
+
+    def has_room(self, now: int, cost: int) -> bool:
+        return self.used(now) + cost <= self.limit
+
+    def wait(self, now: int) -> int:
+        """Whole seconds until the next window."""
+        return max(1, -(-(self.start + self.length - now) // 1000))
+
+
+class Quota:
+    """Every counter of the exchange. With `is_real` false it counts but never refuses."""
+
+    def __init__(self, is_real: bool = True) -> None:
+        self.is_real = is_real
+        self._weights: dict[str, Window] = {}
+        self._orders: dict[str, tuple[Window, Window]] = {}
+
+    def weight(self, address: str) -> Window:
+        found = self._weights.get(address)
+        if found is None:
+            found = self._weights[address] = Window(MINUTE, WEIGHT)
+        return found
+
+    def orders(self, key: str) -> tuple[Window, Window]:
+        """The 10 second and 1 minute counters of one account."""
+        found = self._orders.get(key)
+        if found is None:
+            found = (Window(TEN_SECONDS, ORDERS_TEN_SECONDS), Window(MINUTE, ORDERS_MINUTE))
+            self._orders[key] = found
+        return found
+
+    def spend(self, address: str, cost: int, now: int) -> None:
+        """Count request weight; 429 -1003 over the limit."""
+        window = self.weight(address)
+        if not window.add(now, cost) and self.is_real:
+            text = (
+                f"Too many requests; current limit of IP({address}) is {WEIGHT} requests per minute. "
+                "Please use the websocket for live updates to avoid polling the API."
+            )
+            raise Refusal(-1003, text, 429, window.wait(now))
+
+    def order(self, key: str, short: int, long: int, now: int) -> None:
+        """Count placements or amendments; 429 -1015 over a limit, which then counts nothing."""
+        ten, minute = self.orders(key)
+        if self.is_real:
+            if not ten.has_room(now, short):
+                text = f"Too many new orders; current limit is {ORDERS_TEN_SECONDS} orders per TEN_SECONDS."
+                raise Refusal(-1015, text, 429, ten.wait(now))
+            if not minute.has_room(now, long):
+                text = f"Too many new orders; current limit is {ORDERS_MINUTE} orders per MINUTE."
+                raise Refusal(-1015, text, 429, minute.wait(now))
+        ten.add(now, short)
+        minute.add(now, long)
+
+    def headers(self, address: str, key: str | None, now: int) -> dict[str, str]:
+        """What every response tells, with the order counters where an account's order was asked for."""
+        told = {"X-MBX-USED-WEIGHT-1M": str(self.weight(address).used(now))}
+        if key is not None:
+            ten, minute = self.orders(key)
+            told["X-MBX-ORDER-COUNT-10S"] = str(ten.used(now))
+            told["X-MBX-ORDER-COUNT-1M"] = str(minute.used(now))
+        return told

@@ -1,0 +1,476 @@
+"""The venue's values as Binance's messages: decimals spelled with the symbol's precision (binance-usdm.md §18.7).
+
+Structs do not check types when they are made, so an outgoing decimal is carried as its text, already spelled:
+that is exact ("60000.00", never "6E+4") and spares the encoder the search for exponents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+from typing import cast
+
+import msgspec
+
+from trading.core import records
+from trading.gateways.binance import wire
+from trading.model import Bracket, Instrument, MarginMode
+
+ASSETS = ("USDT", "BNB")
+ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
+
+
+@lru_cache(maxsize=32)
+def _quantum(places: int) -> Decimal:
+    return Decimal(1).scaleb(-places)
+
+
+def fixed(value: Decimal, places: int) -> Decimal:
+    """`value` spelled with exactly `places` decimals (text in a Decimal's place, see above)."""
+    return cast(Decimal, format(value.quantize(_quantum(places), rounding=ROUND_HALF_UP), "f"))
+
+
+def money(value: Decimal) -> Decimal:
+    """An amount with 8 decimals."""
+    return fixed(value, 8)
+
+
+def short(value: Decimal, places: int = 8) -> Decimal:
+    """At most `places` decimals, no trailing zeros."""
+    if not value:
+        return cast(Decimal, "0")
+    spelled = format(value.quantize(_quantum(places), rounding=ROUND_HALF_UP), "f")
+    return cast(Decimal, spelled.rstrip("0").rstrip(".") if "." in spelled else spelled)
+
+
+# --------------------------------------------------------------------------- orders
+
+
+def order_answer(order: records.Order, rules: Instrument, legacy: bool = False, modified: int | None = None) -> wire.Order:
+    """An order as placing, amending and cancelling answer it; `legacy` adds what vanished in 2026-06."""
+    executed = fixed(order.executed, rules.qty_precision)
+    return wire.Order(
+        order_id=order.order_id,
+        symbol=order.symbol,
+        pair=order.symbol,
+        status=order.status.value,
+        client_order_id=order.client_id,
+        price=fixed(order.price, rules.price_precision),
+        avg_price=fixed(order.average, 5) if legacy else msgspec.UNSET,
+        orig_qty=fixed(order.qty, rules.qty_precision),
+        executed_qty=executed,
+        cum_qty=executed,
+        cum_quote=fixed(order.quote_executed, 5) if legacy else msgspec.UNSET,
+        time_in_force=order.tif.value,
+        type=order.type.value,
+        reduce_only=order.reduce_only,
+        side=order.side,
+        stop_price=fixed(Decimal(0), rules.price_precision),
+        orig_type=order.orig_type.value,
+        self_trade_prevention_mode=order.stp,
+        good_till_date=order.good_till,
+        modify_id=msgspec.UNSET if modified is None else modified,
+        update_time=order.updated,
+    )
+
+
+def order_row(order: records.Order, rules: Instrument) -> wire.Order:
+    """An order as it is read: GET order, openOrders, allOrders."""
+    return wire.Order(
+        order_id=order.order_id,
+        symbol=order.symbol,
+        pair=order.symbol,
+        status=order.status.value,
+        client_order_id=order.client_id,
+        price=fixed(order.price, rules.price_precision),
+        avg_price=fixed(order.average, 5),
+        orig_qty=fixed(order.qty, rules.qty_precision),
+        executed_qty=fixed(order.executed, rules.qty_precision),
+        cum_quote=fixed(order.quote_executed, 5),
+        time_in_force=order.tif.value,
+        type=order.type.value,
+        reduce_only=order.reduce_only,
+        side=order.side,
+        stop_price=fixed(Decimal(0), rules.price_precision),
+        orig_type=order.orig_type.value,
+        self_trade_prevention_mode=order.stp,
+        good_till_date=order.good_till,
+        time=order.created,
+        update_time=order.updated,
+    )
+
+
+def trade_row(trade: records.Trade, rules: Instrument) -> wire.UserTrade:
+    return wire.UserTrade(
+        symbol=trade.symbol,
+        pair=trade.symbol,
+        id=trade.trade_id,
+        order_id=trade.order_id,
+        side=trade.side,
+        price=fixed(trade.price, rules.price_precision),
+        qty=fixed(trade.qty, rules.qty_precision),
+        quote_qty=fixed(trade.price * trade.qty, 5),
+        base_qty="0",
+        margin_asset=rules.quote,
+        realized_pnl=money(trade.realized_pnl),
+        commission=money(trade.fee),
+        commission_asset=trade.fee_asset,
+        time=trade.time,
+        buyer=trade.side.sign > 0,
+        maker=trade.maker,
+    )
+
+
+def income_row(income: records.Income) -> wire.Income:
+    return wire.Income(
+        symbol=income.symbol,
+        income_type=income.type,
+        income=money(income.amount),
+        asset=income.asset,
+        info=income.info or income.type,
+        time=income.time,
+        tran_id=income.tran_id,
+        trade_id=str(income.trade_id) if income.trade_id else "",
+    )
+
+
+# --------------------------------------------------------------------------- account
+
+
+def alias(account: str) -> str:
+    """The accountAlias of balances: a few letters that stay the same."""
+    return (account + "xxxx")[:4]
+
+
+def balances(account: str, funds: records.Funds) -> list[wire.BalanceRow]:
+    zero = money(Decimal(0))
+    others = [
+        wire.BalanceRow(
+            account_alias=alias(account), asset=asset, balance=zero, cross_wallet_balance=zero, cross_un_pnl=zero,
+            available_balance=zero, max_withdraw_amount=zero, margin_available=True, update_time=0,
+        )
+        for asset in ASSETS
+        if asset != funds.asset
+    ]
+    available = money(funds.available)
+    return [
+        wire.BalanceRow(
+            account_alias=alias(account),
+            asset=funds.asset,
+            balance=money(funds.wallet),
+            cross_wallet_balance=money(funds.cross_wallet),
+            cross_un_pnl=money(funds.cross_unrealized_pnl),
+            available_balance=available,
+            max_withdraw_amount=money(withdrawable(funds)),
+            margin_available=True,
+            update_time=funds.updated,
+        ),
+        *others,
+    ]
+
+
+def withdrawable(funds: records.Funds) -> Decimal:
+    """What may leave: unrealised profit may not."""
+    return max(Decimal(0), min(funds.available, funds.available - max(Decimal(0), funds.cross_unrealized_pnl)))
+
+
+def asset_row(funds: records.Funds, old: bool) -> wire.AccountAsset:
+    """The quote asset inside the account answer; `old` = v2."""
+    return wire.AccountAsset(
+        asset=funds.asset,
+        wallet_balance=money(funds.wallet),
+        unrealized_profit=money(funds.unrealized_pnl),
+        margin_balance=money(funds.wallet + funds.unrealized_pnl),
+        maint_margin=money(funds.maintenance),
+        initial_margin=money(funds.position_margin + funds.open_order_margin),
+        position_initial_margin=money(funds.position_margin),
+        open_order_initial_margin=money(funds.open_order_margin),
+        cross_wallet_balance=money(funds.cross_wallet),
+        cross_un_pnl=money(funds.cross_unrealized_pnl),
+        available_balance=money(funds.available),
+        max_withdraw_amount=money(withdrawable(funds)),
+        margin_available=True if old else msgspec.UNSET,
+        update_time=funds.updated,
+    )
+
+
+def empty_asset(asset: str, old: bool) -> wire.AccountAsset:
+    nothing = records.Funds(asset, *(Decimal(0),) * 8, updated=0)
+    return asset_row(nothing, old)
+
+
+def account_new(funds: records.Funds, positions: Iterable[records.PositionView], rules: dict[str, Instrument]) -> wire.AccountState:
+    """GET v3/account."""
+    held = [
+        wire.AccountPosition(
+            symbol=view.symbol,
+            position_amt=fixed(view.qty, rules[view.symbol].qty_precision),
+            unrealized_profit=money(view.unrealized_pnl),
+            isolated_margin=money(isolated_margin(view)),
+            notional=money(view.notional),
+            isolated_wallet=money(view.isolated_wallet),
+            initial_margin=money(view.initial_margin),
+            maint_margin=money(view.maintenance),
+            update_time=view.updated,
+        )
+        for view in positions
+    ]
+    return _account(funds, held, old=False)
+
+
+def account_old(funds: records.Funds, positions: Iterable[records.PositionView], rules: dict[str, Instrument]) -> wire.AccountState:
+    """GET v2/account: a row for every symbol."""
+    held = [
+        wire.AccountPosition(
+            symbol=view.symbol,
+            position_amt=fixed(view.qty, rules[view.symbol].qty_precision),
+            unrealized_profit=money(view.unrealized_pnl),
+            isolated_wallet=money(view.isolated_wallet),
+            notional=money(view.notional),
+            initial_margin=money(view.initial_margin),
+            maint_margin=money(view.maintenance),
+            position_initial_margin=money(view.position_margin),
+            open_order_initial_margin=money(view.open_order_margin),
+            leverage=str(view.leverage),
+            isolated=view.margin_mode is MarginMode.ISOLATED,
+            entry_price=short(view.entry),
+            break_even_price=short(view.break_even),
+            max_notional=str(short(view.max_notional)),
+            bid_notional=short(view.bid_notional),
+            ask_notional=short(view.ask_notional),
+            update_time=view.updated,
+        )
+        for view in positions
+    ]
+    return _account(funds, held, old=True)
+
+
+def _account(funds: records.Funds, positions: list[wire.AccountPosition], old: bool) -> wire.AccountState:
+    unset = msgspec.UNSET
+    return wire.AccountState(
+        fee_tier=0 if old else unset,
+        fee_burn=False if old else unset,
+        can_trade=True if old else unset,
+        can_deposit=True if old else unset,
+        can_withdraw=True if old else unset,
+        update_time=0 if old else unset,
+        multi_assets_margin=False if old else unset,
+        trade_group_id=-1 if old else unset,
+        total_initial_margin=money(funds.position_margin + funds.open_order_margin),
+        total_maint_margin=money(funds.maintenance),
+        total_wallet_balance=money(funds.wallet),
+        total_unrealized_profit=money(funds.unrealized_pnl),
+        total_margin_balance=money(funds.wallet + funds.unrealized_pnl),
+        total_position_initial_margin=money(funds.position_margin),
+        total_open_order_initial_margin=money(funds.open_order_margin),
+        total_cross_wallet_balance=money(funds.cross_wallet),
+        total_cross_un_pnl=money(funds.cross_unrealized_pnl),
+        available_balance=money(funds.available),
+        max_withdraw_amount=money(withdrawable(funds)),
+        assets=[asset_row(funds, old), *(empty_asset(asset, old) for asset in ASSETS if asset != funds.asset)],
+        positions=positions,
+    )
+
+
+def isolated_margin(view: records.PositionView) -> Decimal:
+    """Isolated wallet with its unrealised PnL; 0 for cross."""
+    return view.isolated_wallet + view.unrealized_pnl if view.margin_mode is MarginMode.ISOLATED else Decimal(0)
+
+
+def risk_new(view: records.PositionView, rules: Instrument) -> wire.PositionRisk:
+    """A row of v3/positionRisk."""
+    return wire.PositionRisk(
+        symbol=view.symbol,
+        position_amt=fixed(view.qty, rules.qty_precision),
+        entry_price=short(view.entry),
+        break_even_price=short(view.break_even),
+        mark_price=fixed(view.mark, 8),
+        un_realized_profit=money(view.unrealized_pnl),
+        liquidation_price=short(view.liquidation_price),
+        isolated_margin=money(isolated_margin(view)),
+        notional=money(view.notional),
+        margin_asset=rules.quote,
+        isolated_wallet=money(view.isolated_wallet),
+        initial_margin=money(view.initial_margin),
+        maint_margin=money(view.maintenance),
+        position_initial_margin=money(view.position_margin),
+        open_order_initial_margin=money(view.open_order_margin),
+        adl=1 if view.qty else 0,
+        bid_notional=short(view.bid_notional),
+        ask_notional=short(view.ask_notional),
+        update_time=view.updated,
+    )
+
+
+def risk_old(view: records.PositionView, rules: Instrument) -> wire.PositionRisk:
+    """A row of v2/positionRisk."""
+    return wire.PositionRisk(
+        symbol=view.symbol,
+        position_amt=fixed(view.qty, rules.qty_precision),
+        entry_price=short(view.entry),
+        break_even_price=short(view.break_even),
+        mark_price=fixed(view.mark, 8),
+        un_realized_profit=money(view.unrealized_pnl),
+        liquidation_price=short(view.liquidation_price),
+        isolated_margin=money(isolated_margin(view)),
+        notional=money(view.notional),
+        isolated_wallet=money(view.isolated_wallet),
+        margin_type=margin_word(view.margin_mode),
+        is_auto_add_margin="false",
+        leverage=str(view.leverage),
+        max_notional_value=str(short(view.max_notional)),
+        update_time=view.updated,
+    )
+
+
+def margin_word(mode: MarginMode) -> str:
+    """Lower case, as positions and user events say it."""
+    return "isolated" if mode is MarginMode.ISOLATED else "cross"
+
+
+# --------------------------------------------------------------------------- user events
+
+
+def order_event(update: records.OrderUpdate, rules: Instrument, sent: int) -> wire.OrderTradeUpdate:
+    order, trade = update.order, update.trade
+    places, lot = rules.price_precision, rules.qty_precision
+    return wire.OrderTradeUpdate(
+        event_time=sent,
+        time=update.time,
+        order=wire.OrderUpdate(
+            symbol=order.symbol,
+            client_id=order.client_id,
+            side=order.side,
+            type=order.type.value,
+            tif=order.tif.value,
+            qty=fixed(order.qty, lot),
+            price=fixed(order.price, places),
+            avg_price=short(order.average, 5),
+            stop_price=short(Decimal(0)),
+            execution=update.execution.value,
+            status=order.status.value,
+            order_id=order.order_id,
+            last_qty=fixed(trade.qty, lot) if trade else short(Decimal(0)),
+            executed=fixed(order.executed, lot),
+            last_price=fixed(trade.price, places) if trade else short(Decimal(0)),
+            fee=money(trade.fee) if trade else short(Decimal(0)),
+            fee_asset=trade.fee_asset if trade else rules.quote,
+            time=update.time,
+            trade=trade.trade_id if trade else 0,
+            bids=short(update.bid_notional),
+            asks=short(update.ask_notional),
+            maker=trade.maker if trade else False,
+            reduce_only=order.reduce_only,
+            original_type=order.orig_type.value,
+            realized_pnl=money(trade.realized_pnl) if trade else short(Decimal(0)),
+            stp=order.stp,
+            good_till=order.good_till,
+            expiry=update.expiry_reason,
+        ),
+    )
+
+
+def lite_event(update: records.OrderUpdate, trade: records.Trade, rules: Instrument, sent: int) -> wire.TradeLite:
+    order = update.order
+    return wire.TradeLite(
+        event_time=sent,
+        time=update.time,
+        symbol=order.symbol,
+        qty=fixed(order.qty, rules.qty_precision),
+        price=fixed(order.price, rules.price_precision),
+        maker=trade.maker,
+        client_id=order.client_id,
+        side=order.side,
+        last_price=fixed(trade.price, rules.price_precision),
+        last_qty=fixed(trade.qty, rules.qty_precision),
+        trade=trade.trade_id,
+        order_id=order.order_id,
+    )
+
+
+def account_event(update: records.BalanceUpdate, rules: dict[str, Instrument], sent: int) -> wire.AccountUpdate:
+    return wire.AccountUpdate(
+        event_time=sent,
+        time=update.time,
+        change=wire.AccountChange(
+            reason=update.reason,
+            balances=[
+                wire.BalanceUpdate(
+                    asset=update.asset,
+                    wallet=money(update.wallet),
+                    cross_wallet=money(update.cross_wallet),
+                    change=short(update.change),
+                )
+            ],
+            positions=[
+                wire.PositionUpdate(
+                    symbol=view.symbol,
+                    qty=fixed(view.qty, rules[view.symbol].qty_precision),
+                    entry=short(view.entry),
+                    realized=short(view.accumulated),
+                    unrealized=short(view.unrealized_pnl),
+                    margin_type=margin_word(view.margin_mode),
+                    isolated_wallet=short(view.isolated_wallet),
+                    margin_asset=update.asset,
+                    break_even=short(view.break_even),
+                )
+                for view in update.positions
+            ],
+            symbol=update.symbol or msgspec.UNSET,
+        ),
+    )
+
+
+# --------------------------------------------------------------------------- rules
+
+
+def symbol_info(rules: Instrument) -> wire.SymbolInfo:
+    """A symbol of exchangeInfo with its filters."""
+    step, least = short(rules.lot_size), short(rules.min_qty)
+    filters = [
+        wire.Filter(
+            "PRICE_FILTER",
+            min_price=short(rules.min_price), max_price=short(rules.max_price), tick_size=fixed(rules.tick_size, rules.price_precision),
+        ),
+        wire.Filter("LOT_SIZE", min_qty=least, max_qty=short(rules.max_qty), step_size=step),
+        wire.Filter("MARKET_LOT_SIZE", min_qty=least, max_qty=short(rules.market_max_qty), step_size=step),
+        wire.Filter("MAX_NUM_ORDERS", limit=rules.max_orders),
+        wire.Filter("MIN_NOTIONAL", notional=short(rules.min_notional)),
+        wire.Filter(
+            "PERCENT_PRICE",
+            multiplier_up=fixed(rules.multiplier_up, 4), multiplier_down=fixed(rules.multiplier_down, 4), multiplier_decimal="4",
+        ),
+        wire.Filter("POSITION_RISK_CONTROL", position_control_side="NONE"),
+    ]
+    return wire.SymbolInfo(
+        symbol=rules.symbol,
+        pair=rules.symbol,
+        status=rules.status,
+        base_asset=rules.base,
+        quote_asset=rules.quote,
+        margin_asset=rules.quote,
+        price_precision=rules.price_precision,
+        quantity_precision=rules.qty_precision,
+        filters=filters,
+        order_types=ORDER_TYPES,
+        time_in_force=["GTC", "IOC", "FOK", "GTX", "GTD"],
+    )
+
+
+def bracket_rows(symbol: str, brackets: Iterable[Bracket]) -> dict[str, object]:
+    """leverageBracket of one symbol: its numbers are JSON numbers."""
+    return {
+        "symbol": symbol,
+        "brackets": [
+            {
+                "bracket": number,
+                "initialLeverage": bracket.max_leverage,
+                "notionalCap": int(bracket.cap),
+                "notionalFloor": int(bracket.floor),
+                "maintMarginRatio": float(bracket.mmr),
+                "cum": float(bracket.cum),
+            }
+            for number, bracket in enumerate(brackets, 1)
+        ],
+    }
