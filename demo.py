@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -20,7 +21,10 @@ import msgspec
 from msgspec import Struct
 
 from bot.words import translated as _
+from service import Chat, Keys, Trouble
 from storage.lock import FileLock, Taken
+from trading.model import Environment
+from trading.ports import Credentials, Endpoints
 
 ROOT = Path(__file__).resolve().parent
 OWNER = 1001
@@ -28,14 +32,12 @@ OWNER = 1001
 ACCOUNT_KEY, ACCOUNT_SECRET = "sandboxkey", "sandboxsecret"
 """The sandbox's default account: on loopback, with money that does not exist."""
 CHAT_PORT = 8787
-TOKEN_VARIABLE = "TRELLIS_PROCESS_TOKEN"
+TOKEN_VARIABLE = "TRELLIS_PROCESS_TOKEN"  # noqa: S105 - a name, no secret
 """How a child learns its token: an argument would stand in every process list."""
 START_SECONDS = 30.0
-END_SECONDS = 6.0
-
-
-class Trouble(Exception):
-    """Why the demo cannot go on, as one sentence for the person."""
+END_SECONDS = 5.0
+SERVICE_END_SECONDS = 15.0
+RECORD = "demo.json"
 
 
 class Child(Struct):
@@ -55,37 +57,101 @@ class Record(Struct):
     chat: Child | None = None
 
 
+async def fresh(folder: Path) -> None:
+    """End whatever lives on `folder` and empty it. Raises Trouble."""
+    if not is_demo(folder):
+        return
+    try:
+        living = Demo(folder)
+    except Trouble:
+        living = None  # a damaged record names nobody
+    await end_service(folder, living.record.service if living else 0)
+    if living is not None:
+        await living.end()
+    empty(folder)
+
+
+def is_demo(folder: Path) -> bool:
+    """Whether a demo was in `folder`; False for one that is empty or not there. Raises Trouble where others' files are."""
+    if (folder / RECORD).exists():
+        return True
+    if folder.exists() and any(folder.iterdir()):
+        raise Trouble(_("{folder} is not empty and no demo was ever in it: nothing was deleted.").format(folder=folder))
+    return False
+
+
+def empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+async def end_service(folder: Path, pid: int) -> None:
+    """End a living service of `folder`: the lock of its database tells that there is one. Raises Trouble."""
+    lock = FileLock(folder / "trellis.db.lock")
+    until = time.monotonic() + SERVICE_END_SECONDS
+    is_asked = False
+    while True:
+        try:
+            lock.acquire()
+        except Taken:
+            if not is_asked and runs(pid, "demo"):
+                send_signal(pid, signal.SIGTERM)
+                is_asked = True
+            if time.monotonic() > until:
+                raise Trouble(
+                    _("The service on {folder} does not end: stop it yourself and try again.").format(folder=folder)
+                ) from None
+            await asyncio.sleep(0.1)
+        else:
+            lock.release()
+            return
+
+
 class Demo:
     """The processes of one state folder: found, started, joined and ended."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path = folder / "demo.json"
+        self._path = folder / RECORD
         self._own: dict[int, subprocess.Popen[bytes]] = {}
         self.record = self._read()
 
-    # ------------------------------------------------------------------ starting and joining
+    def chat(self) -> Chat:
+        """The demo's Telegram."""
+        assert self.record.chat is not None
+        return Chat(self.record.chat.token, f"http://127.0.0.1:{self.record.chat.port}")
 
-    async def fresh(self) -> None:
-        """End whatever lives on this folder and empty it. Raises Trouble."""
-        if self.folder.exists() and any(self.folder.iterdir()) and not self._path.exists():
-            raise Trouble(
-                _("{folder} is not empty and no demo was ever in it: nothing was deleted.").format(folder=self.folder)
-            )
-        await self._end_service()
-        await self.end()
-        for entry in self.folder.iterdir() if self.folder.exists() else ():
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-        self.record = Record()
+    def keys(self) -> Keys:
+        """The demo's exchange account."""
+        assert self.record.sandbox is not None
+        where = f"127.0.0.1:{self.record.sandbox.port}"
+        endpoints = Endpoints(f"http://{where}", f"ws://{where}/ws-fapi/v1", f"ws://{where}")
+        return Keys("demo", Environment.DEMO, Credentials(ACCOUNT_KEY, ACCOUNT_SECRET), endpoints)
+
+    @property
+    def page(self) -> str:
+        assert self.record.chat is not None
+        return f"http://127.0.0.1:{self.record.chat.port}/"
+
+    # ------------------------------------------------------------------ starting and joining
 
     async def join(self, options: Mapping[str, Any], port: int | None) -> None:
         """Have a sandbox (with `options`, where given) and a chat (on `port`, where given) alive. Raises Trouble."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.record.service = os.getpid()
         self._write()
+        try:
+            await self._join(options, port)
+        except Trouble:
+            for pid, process in self._own.items():  # those that were alive before stay so
+                send_signal(pid, signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    await asyncio.to_thread(process.wait, END_SECONDS)
+            raise
+
+    async def _join(self, options: Mapping[str, Any], port: int | None) -> None:
         sandbox_lives, chat_lives = await asyncio.gather(
             self._lives("sandbox", self.record.sandbox), self._lives("chat", self.record.chat)
         )
@@ -119,7 +185,7 @@ class Demo:
         if port is not None and chat is not None and chat.port != port:
             raise Trouble(
                 _(
-                    "The chat page of this demo is open on port {port} already: leave --port out, or end that demo first."
+                    "The chat page of this demo is open on port {port} already: leave --port out or end it first."
                 ).format(port=chat.port)
             )
 
@@ -189,35 +255,7 @@ class Demo:
                     return
                 await asyncio.sleep(0.05)
 
-    async def _end_service(self) -> None:
-        """End a living service of this folder: the lock of its database tells that there is one."""
-        lock = FileLock(self.folder / "trellis.db.lock")
-        until = time.monotonic() + 15
-        asked = False
-        while self.folder.exists():
-            try:
-                lock.acquire()
-            except Taken:
-                if not asked and self.record.service:
-                    send_signal(self.record.service, signal.SIGTERM)
-                    asked = True
-                if time.monotonic() > until:
-                    raise Trouble(
-                        _("The service on {folder} does not end: stop it yourself and try again.").format(
-                            folder=self.folder
-                        )
-                    ) from None
-                await asyncio.sleep(0.1)
-            else:
-                lock.release()
-                return
-
     # ------------------------------------------------------------------ the record
-
-    @property
-    def page(self) -> str:
-        assert self.record.chat is not None
-        return f"http://127.0.0.1:{self.record.chat.port}/"
 
     def _read(self) -> Record:
         try:
@@ -302,10 +340,8 @@ def runs(pid: int, kind: str) -> bool:
 
 
 def send_signal(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def is_free(port: int) -> bool:

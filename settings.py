@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 FILE = Path(__file__).with_name("settings.toml")
-NOT_OURS = {"TRELLIS_DATA"}
-"""Read by the tests only: no setting may bear this name."""
+NOT_OURS = {"TRELLIS_DATA", "TRELLIS_PROCESS_TOKEN"}
+"""Read by the tests only (no setting may bear its name); passed between the demo's processes."""
 
 
 class BadSettings(Exception):

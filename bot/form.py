@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from bot import numbers, words
 from bot.words import say
 from trading.declaration import Kind, Parameter, simple
-from trading.parameters import PARAMETERS
+from trading.vocabulary import PARAMETERS
 from trading.views import Declined, Refusal
 
 STEPS = ("symbol", "direction", "range", "grids", "investment", "leverage")

@@ -29,7 +29,7 @@ _RANGES = tuple(
     )
 )
 _BARE = re.compile(_NUM)
-_LEVERAGE = re.compile(r"(?:\d[\d.,]*[x×]|x\d[\d.,]*)", re.IGNORECASE)
+_LEVERAGE = re.compile(r"(?:\d[\d.,]*[x×]|[x×]\d[\d.,]*)", re.IGNORECASE)
 _MONEY = re.compile(rf"(?:{_NUM}{QUOTE}|\${_NUM})", re.IGNORECASE)
 _UNIT = re.compile(QUOTE, re.IGNORECASE)
 _WORDS = {
@@ -119,6 +119,8 @@ class _Reading:
                 self.put("symbol", word)
             else:
                 self.refuse(word)
+        if len(bare) == 1 and "grids" not in self.found:
+            self.put("grids", bare.pop())  # beside a step: `clean` says that they do not go together
         for word in bare:
             self.refuse(word)
 

@@ -176,7 +176,8 @@ class Snapshot(Event, frozen=True):
     over: tuple[Closed, ...]
     """Orders of this bot found to be over and not wholly filled."""
     absent: frozenset[ClientOrderId]
-    """Names that were asked about and that the venue does not know."""
+    """Names that were asked about and that the venue does not know. Never one whose request is still under way:
+    waiting for budget, or sent and unanswered."""
     fills: tuple[Filled, ...]
     """This bot's trades not older than asked for, ascending; may overlap counted ones."""
     foreign: tuple[Foreign, ...]

@@ -235,7 +235,7 @@ def stop_problems(
     stop_high: Decimal | None,
     target: Decimal | None,
 ) -> list[Refusal]:
-    """What is wrong with the sides that stops and target stand on: beyond the range, on the side that hurts or helps."""
+    """What is wrong with where stops and target stand: beyond the range, each on its own side of it."""
     low, high, gain, problems = f"{lower:f}", f"{upper:f}", f"{target or 0:f}", []
     if direction is Direction.NEUTRAL:
         if stop is not None and stop_high is None:

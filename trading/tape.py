@@ -8,6 +8,7 @@ import heapq
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
@@ -66,6 +67,8 @@ def read_funding(file: str | Path) -> list[tuple[int, Decimal]]:
         for line, row in enumerate(lines, 1):
             if not columns:
                 columns = _columns(str(file), row, _FUNDING, ("time", "rate"), at_least=2)
+                if _is_number(row[0]) and len(row) > 2:
+                    columns = (0, 2)  # the venue's own files have the interval between them
                 if not _is_number(row[columns[0]]):
                     continue
             try:
@@ -168,7 +171,7 @@ def _rows(file: str) -> Iterator[Iterator[list[str]]]:
             yield (row for row in csv.reader(text) if row)
     except FileNotFoundError:
         raise TapeError(file, "missing") from None
-    except (OSError, EOFError, zipfile.BadZipFile, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise TapeError(file, "format") from error
 
 

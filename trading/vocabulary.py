@@ -92,7 +92,7 @@ def resolve(name: str, text: str = "") -> str:
         return "direction"  # other programs' files say long or short there (peers.md §1.1)
     if plain in NAMES:
         return NAMES[plain]
-    nearest = dict.fromkeys(NAMES[near] for near in difflib.get_close_matches(plain[:40], NAMES, 3, 0.5))
+    nearest = dict.fromkeys(NAMES[near] for near in difflib.get_close_matches(plain[:40], NAMES, 3, 0.6))
     raise Declined(Refusal("unknown_parameter", {"name": name[:40], "nearest": ", ".join(nearest)}))
 
 

@@ -8,6 +8,7 @@ import hmac
 import inspect
 import ipaddress
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -76,6 +77,7 @@ class LocalChat:
         """Open the door; the port it stands on. Raises OSError where the port is taken."""
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self.users.guard])
         app.add_routes([web.get("/", self.page), web.get(r"/page/{name:[\w.-]+}", self.page)])
+        app.router.add_get("/identity", self.identity)
         app.add_routes(self.users.routes())
         app.router.add_route("*", "/bot{token:[^/]*}/{method:.*}", self.call)
         app.add_routes([web.get("/file/bot{token:[^/]*}/{path:.+}", self.download)])
@@ -107,6 +109,12 @@ class LocalChat:
     # -- the bot's side --------------------------------------------------------
     def is_ours(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.token.encode())
+
+    async def identity(self, request: web.Request) -> web.Response:
+        """Tells who bears the token which process it talks to: how the demo finds its chat again (decision 0004)."""
+        if not self.is_ours(request.headers.get("X-Token", "")):
+            raise web.HTTPNotFound
+        return web.json_response({"kind": "chat", "pid": os.getpid()})
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """One Bot API request."""

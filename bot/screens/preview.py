@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from html import escape
 
-from bot import numbers, words
+from bot import form, numbers, words
 from bot.form import Draft
 from bot.menu import Button, Press, Screen
 from bot.screens.wizard import go
@@ -33,9 +34,7 @@ def preview(draft: Draft, it: Preview, badge: str, now: int) -> Screen:
 
 def missing(draft: Draft, badge: str, sentence: str) -> Screen:
     """A draft that cannot be previewed: why, and the way to mend it."""
-    from bot.form import describe  # noqa: PLC0415
-
-    text = f"🧭 <b>{say('w_title')}</b> · <b>{badge}</b>\n{escape(describe(draft), quote=False)}"
+    text = f"🧭 <b>{say('w_title')}</b> · <b>{badge}</b>\n{escape(form.describe(draft), quote=False)}"
     rows = ((go(draft, say("b_edit"), "edit", "primary"), go(draft, say("b_refresh"), "preview")), (_cancel(draft),))
     return Screen(f"{text}\n\n⚠️ {escape(sentence, quote=False)}", rows)
 
@@ -142,6 +141,6 @@ def _away(it: Preview, price: Decimal) -> str:
     return ("+" if change > 0 else "") + numbers.percent(change, 1)
 
 
-def _between(low: Decimal, high: Decimal, shown: object) -> str:
-    texts = (shown(low), shown(high))  # type: ignore[operator]
+def _between(low: Decimal, high: Decimal, shown: Callable[[Decimal], str]) -> str:
+    texts = (shown(low), shown(high))
     return texts[0] if texts[0] == texts[1] else f"{texts[0]} – {texts[1]}"

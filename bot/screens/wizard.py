@@ -11,11 +11,11 @@ from html import escape
 
 from bot import form, numbers, words
 from bot.form import Draft
-from bot.menu import Button, Press, Screen, grid
+from bot.menu import Button, Press, Screen, button, grid
 from bot.words import say
 from trading.declaration import Kind, Parameter
 from trading.model import Instrument
-from trading.parameters import PARAMETERS
+from trading.vocabulary import PARAMETERS
 from trading.ports import Account
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -126,7 +126,7 @@ def edit(draft: Draft, badge: str) -> Screen:
 
 def _others() -> list[Parameter]:
     asked = {name for step in form.STEPS for name in form.fields_of(step)}
-    return [parameter for name, parameter in PARAMETERS.items() if name not in asked]
+    return [parameter for parameter in PARAMETERS.values() if parameter.name not in asked]
 
 
 def more(draft: Draft, badge: str) -> Screen:
@@ -158,3 +158,9 @@ def ask(draft: Draft, badge: str, parameter: Parameter) -> Screen:
     if not is_choice:
         lines.append(say("w_ask"))
     return _screen(draft, badge, "\n\n".join(lines), rows, "more")
+
+
+def example(sentence: str) -> Screen:
+    """What was wrong with a line, and how one looks."""
+    text = f"⚠️ {escape(sentence, quote=False)}\n\n{say('example')}\n<code>{say('help_example')}</code>"
+    return Screen(text, ((button(say("b_new"), "new"), button(say("b_help"), "help")),))

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_maintenance_margin_uses_the_bracket_of_the_notional() -> None:
 
 
 def test_maintenance_margin_has_no_jump_between_brackets() -> None:
-    for low, high in zip(LADDER, LADDER[1:], strict=False):
+    for low, high in pairwise(LADDER):
         assert high.floor * low.mmr - low.cum == high.floor * high.mmr - high.cum
 
 

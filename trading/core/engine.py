@@ -348,7 +348,7 @@ class Engine:
             self._diff(due)
         if not self.is_synced:
             return
-        late = [key for key in self.doubts if self._is_late(key)]
+        late = [key for key in list(self.doubts) if self._is_late(key)]
         strays = [cid for cid, since in self.strays.items() if tick.time - since > 5 * PATIENCE]
         if (late or strays) and tick.time - self._asked > PATIENCE:
             self._reconcile()
@@ -655,8 +655,8 @@ class Engine:
             order.executed, order.order_id = working.executed, working.order_id
         elif order.cid in snap.absent:
             self._drop(key)
-        elif order.status is not OrderStatus.DRAINING:
-            # neither resting nor over nor unknown to the venue: sent while it was read
+        elif order.status not in (OrderStatus.DRAINING, OrderStatus.SENT):
+            # neither resting nor over nor unknown to the venue: it changed while it was read
             order.status, order.since = OrderStatus.DOUBT, self._now
             self.doubts.add(key)
 

@@ -63,6 +63,10 @@ class Floor:
         """A checked order comes in: tell it, match it, and let it rest or expire."""
         account.orders[order.order_id] = order
         account.named[order.symbol, order.client_id] = order
+        if _is_passive(holding.market, order):
+            self._rest(holding, order)
+            self.tell(holding, order, Execution.NEW, now)
+            return
         self.tell(holding, order, Execution.NEW, now)
         self.work(holding, order, now)
 
@@ -302,6 +306,13 @@ class Floor:
         resting = [order for account in self.accounts.values() for order in account.orders.values() if order.is_open]
         for order in sorted(resting, key=lambda order: order.rank):
             self._rest(self.accounts[order.account].holdings[order.symbol], order)
+
+
+def _is_passive(market: Market, order: Order) -> bool:
+    """Whether `order` goes straight to its queue."""
+    if order.type is OrderType.MARKET or order.tif is TimeInForce.IOC or order.tif is TimeInForce.FOK:
+        return False
+    return order.tif is TimeInForce.GTX or not market.crosses(order.side, order.price)
 
 
 def _limit(market: Market, order: Order) -> Decimal:

@@ -40,9 +40,11 @@ class Caller(Struct, frozen=True):
 class Exchange:
     """Accounts, markets, streams and limits. Everything here happens in one step of the event loop."""
 
-    def __init__(self, options: Options, venue: Venue) -> None:
+    def __init__(self, options: Options, venue: Venue, replayed: frozenset[str] = frozenset()) -> None:
+        """`replayed`: symbols whose candles come from a recording."""
         self.options = options
         self.venue = venue
+        self.replayed = replayed
         self.rules: dict[str, Instrument] = venue.instruments
         self.secrets = {opening.key: opening.secret for opening in options.accounts}
         self.quota = Quota(options.limits)
@@ -57,6 +59,8 @@ class Exchange:
         """When all orders of (account, symbol) are cancelled, ms."""
         self.rates: dict[str, Decimal] = {}
         """The coming funding rate per symbol, where a funding file runs."""
+        self.settled: list[tuple[str, int, Decimal, Decimal]] = []
+        """Settled fundings: symbol, tape time, rate, mark."""
         self.started = self.now()
         self.acted = 0.0
         """Loop time of the last signed request that is no GET."""
@@ -64,6 +68,7 @@ class Exchange:
         """Loop time of the last fill; 0 = none at this point of the tape."""
         self.chance = random.Random(options.seed)  # noqa: S311 - the order of events, nothing secret
         self._cached: dict[str, bytes] = {}
+        self._untold: list[events.Frame] = []
 
     # ---- time and identity
 
@@ -86,28 +91,39 @@ class Exchange:
 
     # ---- what is told
 
+    def gather(self) -> list[records.AccountEvent]:
+        """What the venue did since the last time; the caller passes it to `tell`."""
+        return self.venue.drain()
+
+    def tell(self, happened: Iterable[records.AccountEvent], at_once: bool = True) -> None:
+        """Trades go to the public, user events to their accounts: now, or with the next `_deliver`."""
+        self._note(happened)
+        self._untold += events.frames(happened, self.rules, self.now(), self._shuffle)
+        if at_once:
+            self._deliver()
+
     def flush(self) -> None:
-        """Tell what the venue did: user events to their accounts, trades to the public."""
-        happened = self.venue.drain()
-        if not happened:
-            return
-        self.note(happened)
-        for account, name, frame in events.frames(happened, self.rules, self.now(), self._shuffle):
+        """Tell everything that happened."""
+        self.tell(self.gather())
+
+    def flush_soon(self) -> None:
+        """Tell now, or a moment later, so that answers and events race as they do in production."""
+        later = self.options.scramble and self.chance.random() < 0.5
+        self.tell(self.gather(), at_once=not later)
+        if later:
+            asyncio.get_running_loop().call_later(LATE, self._deliver)
+
+    def _deliver(self) -> None:
+        untold, self._untold = self._untold, []
+        for account, name, frame in untold:
             key = self.listen_keys.current(account)
             if key is not None:
                 self.faults.deliver(self.hub, key, frame, name)
 
-    def flush_soon(self) -> None:
-        """Flush now, or a moment later, so that answers and events race as they do in production."""
-        if self.options.scramble and self.chance.random() < 0.5:
-            asyncio.get_running_loop().call_later(LATE, self.flush)
-        else:
-            self.flush()
-
     def _shuffle(self) -> bool:
         return self.options.scramble and self.chance.random() < 0.5
 
-    def note(self, happened: Iterable[records.AccountEvent]) -> None:
+    def _note(self, happened: Iterable[records.AccountEvent]) -> None:
         """What the public sees of account events: trades, and books that changed."""
         now = self.now()
         for event in happened:
@@ -124,18 +140,8 @@ class Exchange:
 
     def print(self, symbol: str, trade: Print) -> None:
         """A public trade."""
-        self.tapes[symbol].add(trade, in_bars=symbol not in self.options_tapes)
+        self.tapes[symbol].add(trade, in_bars=symbol not in self.replayed)
         self.publisher.show_trade(symbol, trade)
-
-    @property
-    def options_tapes(self) -> frozenset[str]:
-        """Symbols whose candles come from a recording."""
-        return self._replayed
-
-    _replayed: frozenset[str] = frozenset()
-
-    def replays(self, symbols: Iterable[str]) -> None:
-        self._replayed = frozenset(symbols)
 
     def act(self) -> None:
         """A signed request that is no GET has come."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from trading.core.venue import Venue
+from trading.core.venue import Level, Venue
 from trading.gateways.binance import wire
 from trading.model import Instrument
 from trading.sandbox.feeds import Hub, Stream
@@ -17,6 +17,9 @@ from trading.sandbox.tape import INTERVALS, Bar, Print, Tape
 
 STEP = 50
 """ms between looks at what is due."""
+
+PLENTY = Decimal(100)
+"""What stands at the touch of a replayed candle, where taker orders fill whole."""
 
 Book = dict[Decimal, Decimal]
 
@@ -36,15 +39,16 @@ class Publisher:
     """Publishes the market streams of a hub."""
 
     def __init__(
-        self, venue: Venue, tapes: Mapping[str, Tape], hub: Hub, now: Callable[[], int],
-        funding: Callable[[str], tuple[Decimal, int]],
+        self, venue: Venue, rules: Mapping[str, Instrument], tapes: Mapping[str, Tape], hub: Hub,
+        now: Callable[[], int], funding: Callable[[str], tuple[Decimal, int]],
     ) -> None:
         self._venue = venue
+        self._rules = rules
         self._tapes = tapes
         self._hub = hub
         self._now = now
         self._funding = funding
-        self.updates: dict[str, int] = dict.fromkeys(venue.instruments, 1)
+        self.updates: dict[str, int] = dict.fromkeys(rules, 1)
         """The book's update id per symbol; grows with every change."""
         self._touched: set[str] = set()
         self._shown: dict[str, tuple[Decimal, Decimal, Decimal, Decimal]] = {}
@@ -72,14 +76,24 @@ class Publisher:
 
     def best(self, symbol: str) -> tuple[Decimal, Decimal, Decimal, Decimal]:
         """Bid, its quantity, ask, its quantity; zeros where there is none."""
-        bids, asks = self._venue.depth(symbol, 1)
+        bids, asks = self.depth(symbol, 1)
         zero = Decimal(0)
         bid = (bids[0].price, bids[0].qty) if bids else (zero, zero)
         ask = (asks[0].price, asks[0].qty) if asks else (zero, zero)
         return *bid, *ask
 
+    def depth(self, symbol: str, limit: int) -> tuple[list[Level], list[Level]]:
+        """Bids and asks, best first. On a candle's path the touch has no size of its own: it is shown as plenty."""
+        bids, asks = self._venue.depth(symbol, limit)
+        bid, ask = self._venue.bid(symbol), self._venue.ask(symbol)
+        if bid and (not bids or bids[0].price != bid):
+            bids = [Level(bid, PLENTY), *bids][:limit]
+        if ask and (not asks or asks[0].price != ask):
+            asks = [Level(ask, PLENTY), *asks][:limit]
+        return bids, asks
+
     def book_ticker(self, symbol: str, best: tuple[Decimal, Decimal, Decimal, Decimal]) -> wire.BookTicker:
-        rules, now = self._venue.instruments[symbol], self._now()
+        rules, now = self._rules[symbol], self._now()
         places, lot = rules.price_precision, rules.qty_precision
         return wire.BookTicker(
             update_id=self.updates[symbol], event_time=now, time=now, symbol=symbol, pair=symbol, kind=1,
@@ -88,7 +102,7 @@ class Publisher:
 
     def show_trade(self, symbol: str, trade: Print) -> None:
         """A public trade: `@trade` and `@aggTrade`."""
-        lower, rules = symbol.lower(), self._venue.instruments[symbol]
+        lower, rules = symbol.lower(), self._rules[symbol]
         price, qty = fixed(trade.price, rules.price_precision), fixed(trade.qty, rules.qty_precision)
         if self._hub.has(f"{lower}@trade"):
             tick = wire.TradeTick(event_time=self._now(), time=trade.time, symbol=symbol, id=trade.id, price=price, qty=qty,
@@ -128,7 +142,7 @@ class Publisher:
             sent.bids, sent.asks = self._book(stream.symbol)
 
     def _book(self, symbol: str) -> tuple[Book, Book]:
-        bids, asks = self._venue.depth(symbol, 1000)
+        bids, asks = self.depth(symbol, 1000)
         return {level.price: level.qty for level in bids}, {level.price: level.qty for level in asks}
 
     def _frame(self, stream: Stream, sent: Sent, now: int) -> bytes | None:
@@ -174,7 +188,7 @@ class Publisher:
         update = self.updates[stream.symbol]
         if update == sent.update:
             return None
-        bids, asks = self._venue.depth(stream.symbol, int(stream.argument))
+        bids, asks = self.depth(stream.symbol, int(stream.argument))
         before, sent.update = sent.update, update
         sides = [(level.price, level.qty) for level in bids], [(level.price, level.qty) for level in asks]
         return self._depth_frame(stream.symbol, now, before, *sides)
@@ -182,7 +196,7 @@ class Publisher:
     def _depth_frame(
         self, symbol: str, now: int, before: int, bids: list[tuple[Decimal, Decimal]], asks: list[tuple[Decimal, Decimal]]
     ) -> bytes:
-        rules = self._venue.instruments[symbol]
+        rules = self._rules[symbol]
         return wire.encode(
             wire.DepthUpdate(
                 event_time=now, time=now, symbol=symbol, first=before + 1, last=self.updates[symbol], previous=before,
@@ -205,7 +219,7 @@ class Publisher:
         return wire.encode(self.kline(stream, bars[-1], interval, now, closed=False))
 
     def kline(self, stream: Stream, bar: Bar, interval: int, now: int, closed: bool) -> wire.KlineUpdate:
-        rules = self._venue.instruments[stream.symbol]
+        rules = self._rules[stream.symbol]
         places, lot = rules.price_precision, rules.qty_precision
         return wire.KlineUpdate(
             event_time=now, symbol=stream.symbol,
@@ -225,7 +239,7 @@ class Publisher:
                                     rate=format(rate, ".8f"), next_funding=at, kind=1)
 
     def _day(self, kind: str, symbol: str, now: int) -> wire.MiniTicker | wire.TickerUpdate | None:
-        tape, rules = self._tapes[symbol], self._venue.instruments[symbol]
+        tape, rules = self._tapes[symbol], self._rules[symbol]
         day = tape.day()
         if day is None:
             return None

@@ -80,7 +80,7 @@ def _spread(
     for k in range(count - 1, -1, -1) if falls else range(1, count + 1):
         exact = lower if k == 0 else upper if k == count else _TIDY.plus(price(k))
         level = on_tick(exact, tick)
-        if level == found[-1] or level <= 0:
+        if level == found[-1]:
             return None
         found.append(level)
     return tuple(reversed(found)) if falls else tuple(found)

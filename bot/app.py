@@ -1,0 +1,332 @@
+"""The Telegram front: an application of few handlers (command, text, press) in front of the desk; the rest are screens.
+
+Telegram may be down, slow or gone: trading never waits for it. `run` and `deliver` are two coroutines for the
+service's TaskGroup.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from telegram import BotCommand, Message, Update
+from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
+from telegram.ext import Application, ApplicationBuilder, CallbackQueryHandler, ContextTypes, MessageHandler, filters
+from telegram.request import HTTPXRequest
+
+from bot.access import READER, Gate, Reader
+from bot.actions import Actions
+from bot.commands import Commands
+from bot.menu import Press, decode
+from bot.notify import Courier
+from bot.pages import Pages, Reply, declined
+from bot.panel import Panel, seconds_of
+from bot.queue import ByUser
+from bot.screens.help import COMMANDS
+from bot.seals import Seals, nonce
+from bot.wizard import VERBS, Wizard
+from bot.words import say
+from storage import outbox, users
+from storage.database import Database, Unusable
+from storage.users import Role
+from trading.live.desk import Desk
+from trading.views import Declined, HealthRow
+
+log = structlog.get_logger("bot")
+POLL = 25
+"""Seconds a long poll waits."""
+SLOW = 2.5
+"""Seconds after which a press is answered before its work is done."""
+ENDING = 0.8
+"""Seconds that an orderly end may take."""
+RETRY_LEAST, RETRY_MOST = 1.0, 30.0
+
+
+class Pulse(HTTPXRequest):
+    """The connection of the long poll; it tells whether Telegram answers."""
+
+    def __init__(self, beat: Callable[[bool], None], **options: Any) -> None:
+        super().__init__(**options)
+        self._beat = beat
+
+    async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        try:
+            code, payload = await super().do_request(*args, **kwargs)
+        except TelegramError:
+            self._beat(False)
+            raise
+        self._beat(code == 200)
+        return code, payload
+
+
+class Front:
+    """The chat side of the service."""
+
+    def __init__(
+        self,
+        token: str,
+        desk: Desk,
+        database: Database,
+        *,
+        base_url: str | None = None,
+        owner_id: int | None = None,
+        clock: Callable[[], int],
+        version: str = "",
+        tells_fills: bool = False,
+    ) -> None:
+        self._owner_id = owner_id
+        self._database = database
+        self._clock = clock
+        self._is_up = False
+        self._stopping = False
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines carry the token
+        self._application = self._build(token, base_url)
+        self.panel = Panel(self._application.bot)
+        seals = Seals()
+        self._pages = Pages(desk, seals, clock, version, self._own_health)
+        self._actions = Actions(desk, self._pages, seals, clock)
+        self._wizard = Wizard(desk, database, self._pages, self._actions, clock)
+        self._commands = Commands(self._pages, self._wizard, version)
+        self._courier = Courier(database, self.panel, lambda: self._is_up, clock, tells_fills)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether Telegram answered the last time it was asked."""
+        return self._is_up
+
+    def __repr__(self) -> str:
+        return f"Front(is_up={self._is_up})"
+
+    # ------------------------------------------------------------------ life
+
+    def _build(self, token: str, base_url: str | None) -> Application[Any, Any, Any, Any, Any, Any]:
+        """A given address is a local chat: no proxy of the environment stands between."""
+        plain: dict[str, Any] = {"httpx_kwargs": {"trust_env": False}} if base_url else {}
+        patience = {"connect_timeout": 5.0, "read_timeout": 15.0, "write_timeout": 15.0, "pool_timeout": 5.0}
+        builder = (
+            ApplicationBuilder()
+            .token(token)
+            .job_queue(None)
+            .concurrent_updates(ByUser())
+            .request(HTTPXRequest(connection_pool_size=16, **patience, **plain))
+            .get_updates_request(Pulse(self._beat, connection_pool_size=2, **patience, **plain))
+        )
+        if base_url:
+            root = base_url.rstrip("/")
+            builder = builder.base_url(f"{root}/bot").base_file_url(f"{root}/file/bot")
+        application = builder.build()
+        Gate(self._database, self._clock).attach(application)
+        application.add_handler(CallbackQueryHandler(self._on_press))
+        application.add_handler(MessageHandler(filters.UpdateType.MESSAGE & filters.COMMAND, self._on_command))
+        application.add_handler(MessageHandler(filters.UpdateType.MESSAGE & filters.TEXT, self._on_text))
+        application.add_handler(MessageHandler(filters.UpdateType.MESSAGE & ~filters.StatusUpdate.ALL, self._on_other))
+        application.add_error_handler(self._on_error)
+        return application
+
+    def _beat(self, is_up: bool) -> None:
+        if is_up != self._is_up:
+            log.info("telegram is back" if is_up else "telegram is away")
+        self._is_up = is_up
+
+    async def run(self) -> None:
+        """Answer the chats until cancelled; a Telegram that cannot be reached is tried again and again."""
+        await self._enrol()
+        wait = RETRY_LEAST
+        try:
+            while True:
+                try:
+                    await self._start()
+                    await asyncio.Event().wait()
+                except TelegramError as error:
+                    wait = await self._pause(error, wait)
+        finally:
+            self._stopping = True
+            await self._end()
+
+    async def deliver(self) -> None:
+        """Bring what the outbox holds to the chats, for ever."""
+        await self._courier.run()
+
+    async def _enrol(self) -> None:
+        """The owner named in the environment is let in."""
+        if self._owner_id is None:
+            return
+        known = await users.get(self._database, self._owner_id)
+        if known is None or known.role is not Role.ADMIN:
+            await users.add(self._database, self._owner_id, Role.ADMIN, self._clock())
+
+    async def _start(self) -> None:
+        application = self._application
+        await application.initialize()
+        with contextlib.suppress(TelegramError):
+            await application.bot.set_my_commands([BotCommand(name, say(f"c_{name}")) for name in COMMANDS])
+        assert application.updater is not None
+        if not application.running:
+            await application.start()
+        await application.updater.start_polling(
+            timeout=POLL, allowed_updates=["message", "callback_query"], error_callback=self._on_poll_error
+        )
+        self._is_up = True
+        log.info("telegram started", bot=application.bot.username)
+
+    async def _pause(self, error: TelegramError, wait: float) -> float:
+        """Wait before the next start; the following wait."""
+        self._is_up = False
+        if isinstance(error, InvalidToken):
+            log.error("telegram refuses the token: check TRELLIS_TELEGRAM_TOKEN")
+            wait = RETRY_MOST
+        else:
+            log.warning("telegram cannot be reached, trying again", error=type(error).__name__, seconds=wait)
+        await asyncio.sleep(seconds_of(error) if isinstance(error, RetryAfter) else wait)
+        return min(wait * 2, RETRY_MOST)
+
+    async def _end(self) -> None:
+        """Each part ends by itself, however the others fare."""
+        self._is_up = False
+        updater = self._application.updater
+        with contextlib.suppress(TelegramError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(ENDING / 2):
+                if updater is not None and updater.running:
+                    await updater.stop()
+        with contextlib.suppress(TelegramError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(ENDING / 2):
+                if self._application.running:
+                    await self._application.stop()
+        with contextlib.suppress(TelegramError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(ENDING / 4):
+                await self._application.shutdown()
+
+    def _on_poll_error(self, error: TelegramError) -> None:
+        self._is_up = False
+        if isinstance(error, Conflict):
+            log.error("another program reads this bot's messages: stop it, or use a token of its own")
+        elif not self._stopping:
+            log.warning("telegram poll failed", error=type(error).__name__)
+
+    async def _own_health(self) -> list[HealthRow]:
+        """The parts that the desk does not know of."""
+        rows = [HealthRow("telegram", self._is_up, "" if self._is_up else "unreachable")]
+        try:
+            waiting = await outbox.pending(self._database)
+        except Unusable:
+            return [HealthRow("database", False, "unreachable"), *rows]
+        return [HealthRow("database", True), *rows, HealthRow("outbox", True, "waiting", {"count": str(waiting)})]
+
+    # ------------------------------------------------------------------ updates
+
+    async def _on_command(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+        message, reader = update.message, _reader(context)
+        if message is None or message.text is None:
+            return
+        name, _, rest = message.text.partition(" ")
+        reply = await self._asked(self._commands.obey(reader, name[1:].partition("@")[0].lower(), rest.strip()))
+        await self._send(reader, message, reply)
+
+    async def _on_text(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+        """An answer to the wizard's question, a grid in one line, or neither."""
+        message, reader = update.message, _reader(context)
+        if message is None or message.text is None:
+            return
+        text = message.text.strip()
+        draft = await self._wizard.load(reader) if reader.can_act else None
+        if self._wizard.looks_like_line(text):
+            reply = await self._asked(self._commands.line(reader, text))
+            await self._send(reader, message, reply)
+        elif draft is not None and draft.message:
+            screen = await self._wizard.typed(reader, draft, text)
+            await self._replace(reader, message, draft.message, Reply(screen))
+        else:
+            await self._send(reader, message, Reply(self._commands.lost(text)))
+
+    async def _on_other(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+        if update.message is not None:
+            await self._send(_reader(context), update.message, Reply(self._commands.lost("", "not_text")))
+
+    async def _on_press(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
+        query, reader = update.callback_query, _reader(context)
+        if query is None:
+            return
+        press = decode(query.data or "")
+        late = self._application.create_task(self._answer_late(query), name="late answer")
+        try:
+            reply = await self._asked(self._pressed(reader, press or Press("home"), press is not None))
+        finally:
+            is_answered = late.done()
+            late.cancel()
+        if not is_answered:
+            await self.panel.answer(query, reply.toast, reply.alert)
+        elif reply.toast and reply.screen is not None and reply.alert:
+            reply = Reply(reply.screen.with_notice(reply.toast), is_new=reply.is_new)
+        if reply.screen is None:
+            return
+        seen = query.message
+        if isinstance(seen, Message) and not reply.is_new:
+            shown = await self.panel.edit(reader.id, seen.message_id, reply.screen)
+        else:
+            shown = await self.panel.send(reader.id, reply.screen)
+        await self._wizard.follow(reader, reply.screen, shown)
+
+    async def _answer_late(self, query: Any) -> None:
+        await asyncio.sleep(SLOW)
+        await self.panel.answer(query)
+
+    async def _pressed(self, reader: Reader, press: Press, is_known: bool) -> Reply:
+        if not is_known:
+            return Reply(await self._pages.anywhere(reader, press), say("outdated"), alert=True)
+        if self._actions.has(press.verb):
+            return await self._actions.act(reader, press)
+        if press.verb in VERBS:
+            return await self._wizard.press(reader, press)
+        return await self._commands.press(reader, press)
+
+    async def _asked(self, work: Any) -> Reply:
+        """The reply of `work`, or the desk's no."""
+        try:
+            reply: Reply = await work
+        except Declined as no:
+            return declined(no)
+        return reply
+
+    # ------------------------------------------------------------------ showing
+
+    async def _send(self, reader: Reader, message: Message, reply: Reply) -> None:
+        """Answer a message with a message."""
+        screen = reply.screen or self._commands.plain(reply.toast)
+        if reply.screen is not None and reply.toast:
+            screen = screen.with_notice(reply.toast)
+        shown = await self.panel.send(message.chat_id, screen)
+        await self._wizard.follow(reader, screen, shown)
+
+    async def _replace(self, reader: Reader, message: Message, panel: int, reply: Reply) -> None:
+        """Show the wizard's next screen in its one message, moved down where others came after it."""
+        assert reply.screen is not None
+        if self.panel.is_newest(message.chat_id, panel):
+            shown = await self.panel.edit(message.chat_id, panel, reply.screen)
+        else:
+            shown = await self.panel.send(message.chat_id, reply.screen)
+            await self.panel.remove(message.chat_id, panel)
+        await self._wizard.follow(reader, reply.screen, shown)
+        await self.panel.remove(message.chat_id, message.message_id)
+
+    async def _on_error(self, update: object, context: ContextTypes.DEFAULT_TYPE) -> None:
+        """Nothing is lost silently: a reference for the reader, the error for the log."""
+        reference = nonce()
+        error = context.error
+        log.error("update failed", reference=reference, exc_info=error)
+        if isinstance(error, TelegramError) or not isinstance(update, Update) or update.effective_user is None:
+            return
+        if context.user_data is None or READER not in context.user_data:
+            return
+        with contextlib.suppress(TelegramError):
+            await self.panel.send(update.effective_user.id, self._commands.plain(say("failed", reference=reference)))
+
+
+def _reader(context: ContextTypes.DEFAULT_TYPE) -> Reader:
+    """Who the gate let in; without one nothing is handled."""
+    reader = (context.user_data or {})[READER]
+    assert isinstance(reader, Reader)
+    return reader

@@ -1,0 +1,186 @@
+"""The pages of the chat: each asks the desk and shows the answer as a screen. They look and never act."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import Struct
+
+from bot import words
+from bot.access import Reader
+from bot.menu import Button, Press, Screen
+from bot.screens import balance, card, confirm, grids, health, help, home, orders, positions
+from bot.seals import Seals
+from bot.words import say
+from trading.live.desk import Desk
+from trading.ports import Account
+from trading.views import Card, Declined, HealthRow, OrderRow, PositionRow, Refusal
+
+
+class Reply(Struct, frozen=True):
+    """What a press or a text leads to."""
+
+    screen: Screen | None = None
+    toast: str = ""
+    alert: bool = False
+    is_new: bool = False
+    """Shown as a message of its own instead of in place."""
+
+
+class Pages:
+    """Every page, by the verb of the button that opens it."""
+
+    def __init__(
+        self, desk: Desk, seals: Seals, clock: Callable[[], int], version: str, own: Callable[[], Awaitable[list[HealthRow]]]
+    ) -> None:
+        self._desk = desk
+        self._seals = seals
+        self._clock = clock
+        self._version = version
+        self._own = own
+        self._pages: dict[str, Callable[[Reader, Press], Awaitable[Screen]]] = {
+            "home": self.home,
+            "grids": self.grids,
+            "grid": self.grid,
+            "open": self.grid,
+            "levels": self.levels,
+            "balance": self.balance,
+            "positions": self.positions,
+            "orders": self.orders,
+            "health": self.health,
+            "help": self.help,
+            "pick_stop": self.pick_stop,
+            "ask_start": self.ask_start,
+            "ask_stop": self.ask_stop,
+            "ask_pause": self.ask_pause,
+            "ask_resume": self.ask_resume,
+            "ask_delete": self.ask_delete,
+            "ask_place": self.ask_place,
+        }
+
+    def has(self, verb: str) -> bool:
+        return verb in self._pages
+
+    async def show(self, reader: Reader, press: Press) -> Screen:
+        """The page of `press`; Declined where the desk says no."""
+        return await self._pages[press.verb](reader, press)
+
+    # ------------------------------------------------------------------ what a reader may see
+
+    def cards(self, reader: Reader) -> list[Card]:
+        return [it for it in self._desk.cards() if reader.may_see(it.owner)]
+
+    def card_of(self, reader: Reader, bot: int) -> Card:
+        """Declined(no_such_bot) also where it is somebody else's."""
+        it = self._desk.card(bot)
+        if not reader.may_see(it.owner):
+            raise Declined(Refusal("no_such_bot", {"bot": str(bot)}))
+        return it
+
+    def accounts(self, reader: Reader) -> list[Account]:
+        return [account for account in self._desk.accounts() if reader.may_see(account.owner)]
+
+    # ------------------------------------------------------------------ pages
+
+    async def home(self, reader: Reader, press: Press, draft: str = "") -> Screen:
+        troubles = [row for row in await self._health(reader) if not row.ok]
+        return home.home(self.cards(reader), troubles, draft)
+
+    async def grids(self, reader: Reader, press: Press) -> Screen:
+        return grids.grids(self.cards(reader), _page(press))
+
+    async def grid(self, reader: Reader, press: Press) -> Screen:
+        return card.card(self.card_of(reader, press.target), self._clock(), reader.can_act)
+
+    async def levels(self, reader: Reader, press: Press) -> Screen:
+        it = self.card_of(reader, press.target)
+        return card.levels(it, self._desk.levels(it.id), _page(press))
+
+    async def balance(self, reader: Reader, press: Press) -> Screen:
+        mine = {account.id for account in self.accounts(reader)}
+        rows = [row for row in await self._desk.balances() if row.account in mine]
+        return balance.balance(rows, self._clock())
+
+    async def positions(self, reader: Reader, press: Press) -> Screen:
+        held: list[tuple[Account, Sequence[PositionRow]]] = []
+        for account in self.accounts(reader):
+            held.append((account, await self._desk.positions(account.id)))
+        return positions.positions(held, self._clock())
+
+    async def orders(self, reader: Reader, press: Press) -> Screen:
+        resting: list[tuple[Account, Sequence[OrderRow]]] = []
+        for account in self.accounts(reader):
+            resting.append((account, await self._desk.orders(account.id)))
+        return orders.orders(resting, self._clock(), _page(press))
+
+    async def health(self, reader: Reader, press: Press) -> Screen:
+        return health.health(await self._health(reader), self._clock(), self._version)
+
+    async def _health(self, reader: Reader) -> list[HealthRow]:
+        names = {f"account:{account.name}" for account in self.accounts(reader)}
+        rows = [row for row in self._desk.health() if not row.part.startswith("account:") or row.part in names]
+        return [*await self._own(), *rows]
+
+    async def help(self, reader: Reader, press: Press) -> Screen:
+        return help.help(_page(press))
+
+    # ------------------------------------------------------------------ questions
+
+    def _seal(self, reader: Reader) -> confirm.Seal:
+        def seal(text: str, press: Press, style: str) -> Button:
+            return self._seals.button(self._clock(), reader.id, text, press, style)
+
+        return seal
+
+    async def pick_stop(self, reader: Reader, press: Press) -> Screen:
+        """`/stop` without a number."""
+        live = [it for it in self.cards(reader) if it.status.upper() in home.LIVE]
+        if len(live) == 1:
+            return await self.ask_stop(reader, Press("ask_stop", live[0].id))
+        if not live:
+            return grids.grids(self.cards(reader)).with_notice(say("nothing_to_stop"))
+        return grids.choose(live, say("which_grid"), "ask_stop")
+
+    async def ask_start(self, reader: Reader, press: Press) -> Screen:
+        it = self.card_of(reader, press.target)
+        preview = await self._desk.preview(it.account, it.parameters)
+        return confirm.start(it, preview, self._seal(reader))
+
+    def ask_anyway(self, reader: Reader, it: Card, warnings: Sequence[Refusal]) -> Screen:
+        return confirm.start_anyway(it, warnings, self._seal(reader))
+
+    async def ask_stop(self, reader: Reader, press: Press) -> Screen:
+        return confirm.stop(self.card_of(reader, press.target), self._seal(reader))
+
+    async def ask_pause(self, reader: Reader, press: Press) -> Screen:
+        return confirm.pause(self.card_of(reader, press.target), self._seal(reader))
+
+    async def ask_resume(self, reader: Reader, press: Press) -> Screen:
+        return confirm.resume(self.card_of(reader, press.target), self._seal(reader))
+
+    async def ask_delete(self, reader: Reader, press: Press) -> Screen:
+        return confirm.delete(self.card_of(reader, press.target), self._seal(reader))
+
+    async def ask_place(self, reader: Reader, press: Press) -> Screen:
+        it = self.card_of(reader, press.target)
+        slot = int(press.argument) if press.argument.lstrip("-").isdigit() else 0
+        return confirm.place(it, slot, self._seal(reader))
+
+    async def anywhere(self, reader: Reader, press: Press) -> Screen:
+        """The fresh screen behind an outdated button: the grid it named, else home."""
+        try:
+            if press.target and press.verb not in ("w", "wgo", "wmake", "wcancel"):
+                return await self.grid(reader, press)
+        except Declined:
+            pass
+        return await self.home(reader, press)
+
+
+def declined(no: Declined, screen: Screen | None = None) -> Reply:
+    """A no as a reply: above the screen where there is one, in a pop-up else."""
+    text = words.refusals(no)
+    return Reply(screen.with_notice(f"⚠️ {text}")) if screen is not None else Reply(toast=text, alert=True)
+
+
+def _page(press: Press) -> int:
+    return int(press.argument) if press.argument.isascii() and press.argument.isdigit() else 0

@@ -1,0 +1,5 @@
+"""Fixtures that every integration test may ask for."""
+
+from tests.databases import database, url
+
+__all__ = ["database", "url"]

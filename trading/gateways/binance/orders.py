@@ -1,0 +1,224 @@
+"""The way of orders to Binance: intents become signed WebSocket API requests, answers become events."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+
+import structlog
+from msgspec import UNSET, Raw, Struct
+
+from trading.gateways.binance import errors, wire
+from trading.gateways.binance.names import Names
+from trading.gateways.binance.rest import Clock
+from trading.gateways.binance.signing import Signer
+from trading.gateways.binance.streams import Stream
+from trading.gateways.limiter import Limiter
+from trading.messages import Accepted, Cancel, CancelRefused, Closed, Event, Place, Reason, Refused, Uncertain
+from trading.model import ClientOrderId, Role
+
+log = structlog.get_logger("binance")
+
+TIMEOUT = 5.0
+"""How long an answer may take, s, before the outcome counts as unknown."""
+Emit = Callable[[str, Event], None]
+Request = Place | Cancel
+
+
+class Pending(Struct):
+    """A request on its way."""
+
+    intent: Request
+    sent: float
+    """Loop time, s."""
+
+
+class Orders:
+    """Sends the orders of one account within its budgets and matches the answers; nothing is dropped unsaid.
+
+    What would break a budget waits in a queue: cancels and closing orders first, the rest in the order given.
+    Events are emitted from the loop, never from inside `send`.
+    """
+
+    def __init__(
+        self, signer: Signer, limiter: Limiter, clock: Clock, names: Names, emit: Emit, on_stale: Callable[[], None]
+    ) -> None:
+        self.stream: Stream | None = None
+        self._signer = signer
+        self._limiter = limiter
+        self._clock = clock
+        self._names = names
+        self._emit = emit
+        self._on_stale = on_stale
+        self._pending: dict[str, Pending] = {}
+        self._queue: list[tuple[int, int, Request]] = []
+        self._number = 0
+        self._pump: asyncio.TimerHandle | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------------ out
+
+    def send(self, intent: Request) -> None:
+        """Put `intent` on the socket now, or in the queue when a budget or an earlier intent stands before it."""
+        if isinstance(intent, Cancel) and self._withdraw(intent.cid):
+            return
+        if self._queue or self._wait(intent):
+            self._number += 1
+            heapq.heappush(self._queue, (_rank(intent), self._number, intent))
+            self._schedule()
+            return
+        self._write(intent)
+
+    def close(self) -> None:
+        """Stop the timers and say of everything open that it is unknown or was never sent."""
+        for timer in (self._pump, self._watchdog):
+            if timer is not None:
+                timer.cancel()
+        self._pump = self._watchdog = None
+        self.lose()
+
+    def lose(self) -> None:
+        """The socket is gone: what was sent is uncertain, what waited was never sent."""
+        queue, self._queue = self._queue, []
+        pending, self._pending = self._pending, {}
+        now = self._clock.now()
+        for entry in pending.values():
+            self._emit(entry.intent.symbol, Uncertain(now, entry.intent.cid))
+        for _, _, intent in sorted(queue, key=lambda item: item[:2]):
+            self._unsent(intent)
+
+    def _withdraw(self, cid: ClientOrderId) -> bool:
+        """Take a placement that still waits out of the queue instead of cancelling what does not exist."""
+        for index, (_, _, intent) in enumerate(self._queue):
+            if intent.cid == cid and isinstance(intent, Place):
+                del self._queue[index]
+                heapq.heapify(self._queue)
+                self._later(intent.symbol, Refused(self._clock.now(), cid, Reason.THROTTLED, 0, "withdrawn"))
+                return True
+        return False
+
+    def _wait(self, intent: Request) -> int:
+        now = self._clock.now()
+        if isinstance(intent, Place):
+            return self._limiter.order_wait(now)
+        return self._limiter.weight_wait(now, 1, is_urgent=True)
+
+    def _write(self, intent: Request) -> None:
+        """Sign and send; the hot path."""
+        self._number += 1
+        number, now = self._number, self._clock.now()
+        if isinstance(intent, Place):
+            self._limiter.take_order(now)
+            data = self._signer.place(number, intent, now)
+        else:
+            self._limiter.take_weight(now, 1)
+            data = self._signer.cancel(number, intent.symbol, intent.cid, now)
+        if self.stream is None or not self.stream.write(data):
+            self._unsent(intent)
+            return
+        loop = asyncio.get_running_loop()
+        self._pending[str(number)] = Pending(intent, loop.time())
+        if self._watchdog is None:
+            self._watchdog = loop.call_later(TIMEOUT, self._expire)
+
+    def _unsent(self, intent: Request) -> None:
+        now = self._clock.now()
+        if isinstance(intent, Place):
+            self._later(intent.symbol, Refused(now, intent.cid, Reason.THROTTLED, 0, "not connected"))
+        else:
+            self._later(intent.symbol, CancelRefused(now, intent.cid, 0, "not connected"))
+
+    def _later(self, symbol: str, event: Event) -> None:
+        asyncio.get_running_loop().call_soon(self._emit, symbol, event)
+
+    # ------------------------------------------------------------------ queue and timeouts
+
+    def _schedule(self) -> None:
+        """Look at the queue again when its first intent may leave."""
+        if self._pump is not None:
+            self._pump.cancel()
+            self._pump = None
+        if self._queue:
+            wait = max(self._wait(self._queue[0][2]), 1)
+            self._pump = asyncio.get_running_loop().call_later(wait / 1000, self._drain)
+
+    def _drain(self) -> None:
+        self._pump = None
+        while self._queue and not self._wait(self._queue[0][2]):
+            self._write(heapq.heappop(self._queue)[2])
+        self._schedule()
+
+    def _expire(self) -> None:
+        """Requests without an answer for too long are uncertain."""
+        self._watchdog = None
+        loop = asyncio.get_running_loop()
+        late = loop.time() - TIMEOUT
+        while self._pending:
+            number, first = next(iter(self._pending.items()))
+            if first.sent > late:
+                self._watchdog = loop.call_later(first.sent - late, self._expire)
+                return
+            del self._pending[number]
+            log.warning("no_answer", name=str(first.intent.cid))
+            self._emit(first.intent.symbol, Uncertain(self._clock.now(), first.intent.cid))
+
+    # ------------------------------------------------------------------ in
+
+    def on_text(self, data: bytes) -> None:
+        """An answer of the WebSocket API."""
+        try:
+            answer = wire.decode(data, wire.Answer)
+            if answer.rate_limits is not UNSET:
+                self._observe(answer.rate_limits)
+            entry = self._pending.pop(str(answer.id), None)
+            if entry is None:
+                if answer.status != 200:
+                    log.warning("stray_answer", status=answer.status)
+                return
+            if answer.status == 200 and answer.result is not UNSET:
+                self._succeed(entry.intent, answer.result)
+                return
+        except wire.Malformed as error:
+            # the watchdog turns a request whose answer is unreadable into Uncertain
+            log.warning("malformed_answer", error=str(error))
+            return
+        fault = answer.error if answer.error is not UNSET else wire.Fault(0, "")
+        self._fail(entry.intent, answer.status, fault)
+
+    def _observe(self, rows: Iterable[wire.RateLimit]) -> None:
+        counts = [
+            (row.rate_limit_type, row.interval, row.interval_num, row.count) for row in rows if row.count is not UNSET
+        ]
+        self._limiter.observe_rows(counts, self._clock.now())
+
+    def _succeed(self, intent: Request, result: Raw) -> None:
+        order = wire.decode(result, wire.Order)
+        self._names.learn(intent.symbol, order.order_id, order.client_order_id)
+        time = order.update_time or self._clock.now()
+        if isinstance(intent, Place):
+            self._emit(intent.symbol, Accepted(time, intent.cid, order.order_id))
+        else:
+            self._emit(intent.symbol, Closed(time, intent.cid, Reason.CANCELLED, order.executed_qty))
+
+    def _fail(self, intent: Request, status: int, fault: wire.Fault) -> None:
+        now = self._clock.now()
+        if status in (418, 429):
+            self._limiter.block(errors.wait_until(status, fault.msg, "", now))
+            self._schedule()
+        if fault.code in errors.NOT_IN_TIME:
+            self._on_stale()
+        reason = errors.refusal(status, fault.code, fault.msg)
+        if reason is None:
+            self._emit(intent.symbol, Uncertain(now, intent.cid))
+        elif isinstance(intent, Place):
+            self._emit(intent.symbol, Refused(now, intent.cid, reason, fault.code, fault.msg))
+        else:
+            self._emit(intent.symbol, CancelRefused(now, intent.cid, fault.code, fault.msg))
+
+
+def _rank(intent: Request) -> int:
+    """Cancels go before closing orders, and those before everything else that waits."""
+    if isinstance(intent, Cancel):
+        return 0
+    return 1 if intent.reduce_only or intent.cid.slot is Role.CLOSE else 2

@@ -1,0 +1,159 @@
+"""Binance's REST over aiohttp: signs, keeps to the weight budget, turns refusals into TradingErrors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+import aiohttp
+import structlog
+from yarl import URL
+
+from trading.gateways.binance import errors, wire
+from trading.gateways.binance.signing import Parameter, Signer
+from trading.gateways.limiter import Limiter
+from trading.ports import Disconnected, RateLimited, TradingError
+
+log = structlog.get_logger("binance")
+
+TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+READ_TRIES = 4
+LONGEST_WAIT = 20_000
+"""A read that would have to wait longer than this, ms, is refused with RateLimited instead."""
+
+
+class Clock:
+    """The venue's clock: ours, corrected by what it told."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+
+    def now(self) -> int:
+        """ms UTC as the venue counts."""
+        return time.time_ns() // 1_000_000 + self.offset
+
+
+class Rest:
+    """One account's REST connection; every call may raise any TradingError."""
+
+    def __init__(self, address: str, signer: Signer, limiter: Limiter, clock: Clock) -> None:
+        self._address = address.rstrip("/")
+        self._signer = signer
+        self._limiter = limiter
+        self.clock = clock
+        self._http: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def sync(self) -> None:
+        """Learn how far our clock is off."""
+        began = time.time_ns() // 1_000_000
+        body = await self.get("/fapi/v1/time")
+        ended = time.time_ns() // 1_000_000
+        self.clock.offset = wire.decode(body, wire.ServerTime).server_time - (began + ended) // 2
+
+    async def get(self, path: str, params: Mapping[str, Parameter] | None = None, weight: int = 1) -> bytes:
+        """A public read."""
+        return await self._read(path, params or {}, weight, is_signed=False)
+
+    async def read(self, path: str, params: Mapping[str, Parameter] | None = None, weight: int = 5) -> bytes:
+        """A signed read."""
+        return await self._read(path, params or {}, weight, is_signed=True)
+
+    async def change(self, path: str, params: Mapping[str, Parameter]) -> bytes:
+        """A signed POST that may be repeated: settings, not orders."""
+        try:
+            return await self._call("POST", path, params, 1, is_signed=True, is_read=False)
+        except _Stale:
+            await self.sync()
+            return await self._call("POST", path, params, 1, is_signed=True, is_read=False)
+
+    async def listen_key(self, method: str) -> bytes:
+        """POST, PUT or DELETE of the user stream's key: needs the API key, no signature."""
+        return await self._call(method, "/fapi/v1/listenKey", {}, 1, is_signed=False, is_read=True)
+
+    async def _read(self, path: str, params: Mapping[str, Parameter], weight: int, is_signed: bool) -> bytes:
+        """A read may be repeated: after a lost connection with a small backoff, after -1021 with the right time."""
+        pause = 0.1
+        for left in reversed(range(READ_TRIES)):
+            try:
+                return await self._call("GET", path, params, weight, is_signed, is_read=True)
+            except _Stale:
+                if not left:
+                    raise
+                await self.sync()
+            except Disconnected:
+                if not left:
+                    raise
+                await asyncio.sleep(pause)
+                pause *= 2
+        raise AssertionError("unreachable")
+
+    async def _call(
+        self, method: str, path: str, params: Mapping[str, Parameter], weight: int, is_signed: bool, is_read: bool
+    ) -> bytes:
+        await self._wait(weight)
+        now = self.clock.now()
+        query = self._signer.query(params, now) if is_signed else urlencode(params)
+        address = URL(f"{self._address}{path}" + (f"?{query}" if query else ""), encoded=True)
+        try:
+            async with self._session().request(method, address) as response:
+                body = await response.read()
+                self._observe(response.headers)
+                if response.status == 200:
+                    return body
+                retry_after = response.headers.get("Retry-After", "")
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # the address holds a signature, so only the kind of the error is told
+            raise Disconnected(f"{method} {path}: {type(error).__name__}") from None
+        raise self._failure(status, body, retry_after, is_read)
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(timeout=TIMEOUT, headers={"X-MBX-APIKEY": self._signer.key})
+        return self._http
+
+    async def _wait(self, weight: int) -> None:
+        """Stay within the weight budget; refuse a wait that nobody wants to sit through."""
+        now = self.clock.now()
+        while wait := self._limiter.weight_wait(now, weight):
+            if wait > LONGEST_WAIT:
+                raise RateLimited(now + wait)
+            await asyncio.sleep(wait / 1000)
+            now = self.clock.now()
+        self._limiter.take_weight(now, weight)
+
+    def _observe(self, headers: Mapping[str, str]) -> None:
+        now = self.clock.now()
+        for name, kind, span in (
+            ("X-MBX-USED-WEIGHT-1M", "REQUEST_WEIGHT", 60_000),
+            ("X-MBX-ORDER-COUNT-10S", "ORDERS", 10_000),
+            ("X-MBX-ORDER-COUNT-1M", "ORDERS", 60_000),
+        ):
+            count = headers.get(name, "")
+            if count.isdigit():
+                self._limiter.observe(kind, span, int(count), now)
+
+    def _failure(self, status: int, body: bytes, retry_after: str, is_read: bool) -> TradingError:
+        try:
+            fault = wire.decode(body, wire.Fault)
+        except wire.Malformed:
+            fault = wire.Fault(0, body[:200].decode(errors="replace"))
+        now = self.clock.now()
+        if fault.code in errors.NOT_IN_TIME:
+            return _Stale(f"{fault.code}: {fault.msg}")
+        error = errors.failure(status, fault.code, fault.msg, retry_after, now, is_read)
+        if isinstance(error, RateLimited):
+            log.warning("rate_limited", status=status, code=fault.code, until=error.until)
+            self._limiter.block(error.until)
+        return error
+
+
+class _Stale(Disconnected):
+    """-1021: our timestamp was outside the venue's window; certainly not executed."""

@@ -1,0 +1,255 @@
+"""The venue's truth about one bot's instrument: reads repeated until they agree (architecture §5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from decimal import Decimal
+
+from msgspec import UNSET, Struct
+
+from trading.gateways.binance import history, wire
+from trading.gateways.binance.errors import UNKNOWN_ORDER
+from trading.gateways.binance.events import end_of
+from trading.gateways.binance.names import Names
+from trading.gateways.binance.rates import Rates
+from trading.gateways.binance.rest import Rest
+from trading.messages import Closed, Filled, Foreign, Funding, Snapshot, Working
+from trading.model import ZERO, ClientOrderId, Position
+from trading.ports import Disagree, Rejected, SnapshotRequest
+
+ROUNDS = 5
+FIRST_PAUSE = 0.2
+LAG = 1.0
+"""How long after "no such order" the venue is asked once more, s: reads may lag behind placements."""
+MANY = 5
+"""From so many unknown orders on, one list is cheaper than single questions."""
+
+
+class Reading(Struct):
+    """One round of reads."""
+
+    resting: list[wire.Order]
+    position: wire.PositionRisk | None
+    trades: list[wire.UserTrade]
+    missing: dict[str, wire.Order | None]
+    """What became of expected names that do not rest; None = the venue knows no such order."""
+    is_steady: bool
+    """The resting orders were the same before and after."""
+
+
+def working(order: wire.Order) -> Working:
+    """A resting order as the venue states it."""
+    return Working(
+        ClientOrderId.parse(order.client_order_id),
+        order.client_order_id,
+        order.order_id,
+        order.side,
+        order.price,
+        order.orig_qty,
+        order.executed_qty,
+        order.update_time if order.time is UNSET else order.time,
+    )
+
+
+class Reader:
+    """Reads Snapshots for the bots of one account."""
+
+    def __init__(self, rest: Rest, names: Names, rates: Rates) -> None:
+        self._rest = rest
+        self._names = names
+        self._rates = rates
+
+    async def snapshot(self, request: SnapshotRequest) -> Snapshot:
+        """Raises Disagree after five rounds, or any TradingError."""
+        began, pause = self._rest.clock.now(), FIRST_PAUSE
+        for _ in range(ROUNDS):
+            reading = await self._read(request, began)
+            if agrees(reading, request):
+                return await self._compose(request, reading, began)
+            await asyncio.sleep(pause)
+            pause *= 2
+        raise Disagree(f"{request.symbol}: reads disagree")
+
+    # ------------------------------------------------------------------ reads
+
+    async def _read(self, request: SnapshotRequest, began: int) -> Reading:
+        before = await self.resting(request.symbol)
+        position = await self.position(request.symbol)
+        if request.since_trade:
+            trades = await history.trades_after(self._rest, request.symbol, request.since_trade)
+        else:
+            trades = await history.trades_since(self._rest, request.symbol, request.since_time, began)
+        missing = await self._missing(request, before, trades, began)
+        after = await self.resting(request.symbol)
+        return Reading(after, position, trades, missing, _standing(before) == _standing(after))
+
+    async def resting(self, symbol: str | None = None) -> list[wire.Order]:
+        """Open orders, of one symbol or all."""
+        query = {"symbol": symbol} if symbol else {}
+        body = await self._rest.read("/fapi/v1/openOrders", query, weight=1 if symbol else 40)
+        orders = wire.decode(body, list[wire.Order])
+        self._learn(orders)
+        return orders
+
+    async def position(self, symbol: str) -> wire.PositionRisk | None:
+        """The one-way position; None when there is neither position nor order."""
+        body = await self._rest.read("/fapi/v3/positionRisk", {"symbol": symbol})
+        rows = wire.decode(body, list[wire.PositionRisk])
+        return next((row for row in rows if row.symbol == symbol and row.position_side == "BOTH"), None)
+
+    def _learn(self, orders: Iterable[wire.Order]) -> None:
+        for order in orders:
+            self._names.learn(order.symbol, order.order_id, order.client_order_id)
+
+    async def _missing(
+        self, request: SnapshotRequest, resting: list[wire.Order], trades: list[wire.UserTrade], began: int
+    ) -> dict[str, wire.Order | None]:
+        """Expected names that do not rest, asked about; trades of unknown orders get their names on the way."""
+        here = {order.client_order_id for order in resting}
+        names = [str(cid) for cid in request.expected if str(cid) not in here]
+        unknown = self._unnamed(request.symbol, trades)
+        found: dict[str, wire.Order] = {}
+        is_listed = len(names) + len(unknown) > MANY
+        if is_listed:
+            listed = await history.orders_since(self._rest, request.symbol, request.since_time, began)
+            self._learn(listed)
+            found = {order.client_order_id: order for order in listed}
+            unknown = self._unnamed(request.symbol, trades)
+        by_id = await asyncio.gather(*(self._order(request.symbol, "orderId", number) for number in unknown))
+        self._learn(order for order in by_id if order is not None)
+        open_names = [name for name in names if name not in found]
+        return {
+            **{name: found[name] for name in names if name in found},
+            **await self._ask(request.symbol, open_names, is_listed),
+        }
+
+    def _unnamed(self, symbol: str, trades: list[wire.UserTrade]) -> list[int]:
+        return sorted({t.order_id for t in trades if self._names.get(symbol, t.order_id) is None})
+
+    async def _ask(self, symbol: str, names: list[str], was_asked: bool) -> dict[str, wire.Order | None]:
+        """What became of each name. "No such order" is believed when it was said twice, a second apart."""
+        answers: dict[str, wire.Order | None] = dict.fromkeys(names)
+        for is_last in (False, True):
+            asked = [name for name in names if answers[name] is None]
+            if not asked:
+                break
+            if not is_last and was_asked:
+                continue  # the list of all orders was the first time
+            if is_last:
+                await asyncio.sleep(LAG)
+            replies = await asyncio.gather(*(self._order(symbol, "origClientOrderId", name) for name in asked))
+            answers.update(zip(asked, replies, strict=True))
+        self._learn(order for order in answers.values() if order is not None)
+        return answers
+
+    async def _order(self, symbol: str, key: str, value: str | int) -> wire.Order | None:
+        try:
+            body = await self._rest.read("/fapi/v1/order", {"symbol": symbol, key: value}, weight=1)
+        except Rejected as error:
+            if error.code in UNKNOWN_ORDER:
+                return None
+            raise
+        return wire.decode(body, wire.Order)
+
+    # ------------------------------------------------------------------ compose
+
+    async def _compose(self, request: SnapshotRequest, reading: Reading, began: int) -> Snapshot:
+        symbol = request.symbol
+        fills: list[Filled] = []
+        foreign: list[Foreign] = []
+        for trade in reading.trades:
+            name = self._names.get(symbol, trade.order_id) or ""
+            cid = ClientOrderId.parse(name)
+            if cid is not None and (cid.install, cid.bot) == (request.install, request.bot):
+                fills.append(await self._fill(cid, trade))
+            else:
+                foreign.append(Foreign(trade.time, trade.id, trade.side, trade.price, trade.qty, name))
+        incomes = []
+        if history.had_settlement(request.since_time, began):
+            incomes = await history.fundings_since(self._rest, symbol, request.since_time, began)
+        return Snapshot(
+            time=began,
+            orders=tuple(working(order) for order in reading.resting),
+            over=tuple(_over(reading.missing.values())),
+            absent=frozenset(cid for cid in request.expected if reading.missing.get(str(cid), ...) is None),
+            fills=tuple(fills),
+            foreign=tuple(foreign),
+            fundings=tuple(Funding(row.time, row.income, row.asset) for row in incomes),
+            position=stated(reading.position),
+            last_trade=max((trade.id for trade in reading.trades), default=request.since_trade),
+        )
+
+    async def _fill(self, cid: ClientOrderId, trade: wire.UserTrade) -> Filled:
+        rate = await self._rates.at(trade.symbol, trade.commission_asset if trade.commission else "", trade.time)
+        return Filled(
+            trade.time,
+            cid,
+            trade.id,
+            trade.side,
+            trade.price,
+            trade.qty,
+            trade.commission,
+            trade.commission_asset,
+            rate,
+            trade.maker,
+            trade.realized_pnl,
+        )
+
+
+def _standing(orders: list[wire.Order]) -> set[tuple[int, Decimal, Decimal, Decimal]]:
+    return {(order.order_id, order.price, order.orig_qty, order.executed_qty) for order in orders}
+
+
+def _over(orders: Iterable[wire.Order | None]) -> Iterable[Closed]:
+    """The ends of orders that are over and not wholly filled."""
+    for order in orders:
+        if order is None or order.status in ("NEW", "PARTIALLY_FILLED") or order.executed_qty >= order.orig_qty:
+            continue
+        cid = ClientOrderId.parse(order.client_order_id)
+        if cid is not None:
+            yield Closed(order.update_time, cid, end_of(order.status), order.executed_qty)
+
+
+def stated(row: wire.PositionRisk | None) -> Position:
+    """A position without its configuration, which v3 does not tell."""
+    if row is None:
+        return Position(ZERO, ZERO)
+    return Position(
+        row.position_amt,
+        row.entry_price,
+        row.mark_price,
+        row.un_realized_profit,
+        row.isolated_wallet,
+        max(row.liquidation_price, ZERO),
+    )
+
+
+def agrees(reading: Reading, request: SnapshotRequest) -> bool:
+    """Whether one round of reads tells one story."""
+    if not reading.is_steady:
+        return False
+    new = [trade for trade in reading.trades if _is_new(trade, request)]
+    moved = sum((trade.qty * trade.side.sign for trade in new), ZERO)
+    amount = reading.position.position_amt if reading.position is not None else ZERO
+    if amount != request.position + moved:
+        return False
+    traded: dict[int, Decimal] = {}
+    for trade in new:
+        traded[trade.order_id] = traded.get(trade.order_id, ZERO) + trade.qty
+    expected = {str(cid) for cid in request.expected} | set(request.counted)
+    for order in [*reading.resting, *(order for order in reading.missing.values() if order is not None)]:
+        if order.client_order_id not in expected:
+            continue
+        counted = request.counted.get(order.client_order_id, ZERO)
+        if order.executed_qty != counted + traded.get(order.order_id, ZERO):
+            return False
+    resting = {order.order_id for order in reading.resting}
+    return all(
+        order is None or order.status not in ("NEW", "PARTIALLY_FILLED") or order.order_id in resting
+        for order in reading.missing.values()
+    )
+
+
+def _is_new(trade: wire.UserTrade, request: SnapshotRequest) -> bool:
+    return trade.id > request.since_trade and trade.id not in request.counted_trades

@@ -1,0 +1,172 @@
+"""Requests about money, positions and settings of an account (binance-usdm.md §7)."""
+
+from __future__ import annotations
+
+from trading.gateways.binance import wire
+from trading.model import MarginMode
+from trading.sandbox import fields as read
+from trading.sandbox import shapes
+from trading.sandbox.exchange import Caller, Exchange
+from trading.sandbox.fields import Fields
+from trading.sandbox.orders import WEEK, optional_symbol, symbol_of
+from trading.sandbox.refusal import Refusal, missing
+
+DONE = wire.Fault(200, "success")
+
+
+def balance(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.BalanceRow]:
+    return shapes.balances(caller.account, exchange.venue.funds(caller.account))
+
+
+def account_new(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountState:
+    venue = exchange.venue
+    return shapes.account_new(venue.funds(caller.account), venue.positions(caller.account), exchange.rules)
+
+
+def account_old(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountState:
+    venue = exchange.venue
+    rows = [venue.position(caller.account, symbol) for symbol in exchange.rules]
+    return shapes.account_old(venue.funds(caller.account), rows, exchange.rules)
+
+
+def risk_new(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:
+    symbol = optional_symbol(exchange, fields)
+    rows = exchange.venue.positions(caller.account)
+    return [shapes.risk_new(row, exchange.rules[row.symbol]) for row in rows if symbol in (None, row.symbol)]
+
+
+def risk_old(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:
+    symbol = optional_symbol(exchange, fields)
+    symbols = [symbol] if symbol else list(exchange.rules)
+    return [shapes.risk_old(exchange.venue.position(caller.account, each), exchange.rules[each]) for each in symbols]
+
+
+def account_config(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountConfig:
+    return wire.AccountConfig(dual_side_position=caller.account in exchange.hedged)
+
+
+def symbol_config(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.SymbolConfig]:
+    symbol = optional_symbol(exchange, fields)
+    return [_config(exchange, caller, each) for each in ([symbol] if symbol else exchange.rules)]
+
+
+def _config(exchange: Exchange, caller: Caller, symbol: str) -> wire.SymbolConfig:
+    venue, leverage = exchange.venue, exchange.venue.leverage(caller.account, symbol)
+    is_isolated = venue.margin_mode(caller.account, symbol) is MarginMode.ISOLATED
+    return wire.SymbolConfig(
+        symbol, "ISOLATED" if is_isolated else "CROSSED", False, leverage, str(shapes.short(venue.max_notional(symbol, leverage)))
+    )
+
+
+def set_leverage(exchange: Exchange, caller: Caller, fields: Fields) -> wire.LeverageAnswer:
+    symbol, leverage = symbol_of(exchange, fields), read.integer(fields, "leverage")
+    if leverage is None:
+        raise missing("leverage")
+    exchange.venue.set_leverage(caller.account, symbol, leverage, exchange.now())
+    return wire.LeverageAnswer(leverage, str(shapes.short(exchange.venue.max_notional(symbol, leverage))), symbol)
+
+
+def set_margin_type(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Fault:
+    symbol, wanted = symbol_of(exchange, fields), read.text(fields, "marginType")
+    modes = {"ISOLATED": MarginMode.ISOLATED, "CROSSED": MarginMode.CROSS}
+    if wanted not in modes:
+        raise missing("marginType")
+    exchange.venue.set_margin_mode(caller.account, symbol, modes[wanted], exchange.now())
+    return DONE
+
+
+def position_mode(exchange: Exchange, caller: Caller, fields: Fields) -> wire.PositionMode:
+    return wire.PositionMode(caller.account in exchange.hedged)
+
+
+def set_position_mode(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Fault:
+    wanted = read.flag(fields, "dualSidePosition")
+    if wanted is None:
+        raise missing("dualSidePosition")
+    if wanted is (caller.account in exchange.hedged):
+        raise Refusal(-4059)
+    if exchange.venue.open_orders(caller.account):
+        raise Refusal(-4067)
+    if any(row.qty for row in exchange.venue.positions(caller.account)):
+        raise Refusal(-4068)
+    exchange.hedged ^= {caller.account}
+    return DONE
+
+
+def asset_mode(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    return {"multiAssetsMargin": False}
+
+
+def set_asset_mode(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    wanted = read.flag(fields, "multiAssetsMargin")
+    if wanted is None:
+        raise missing("multiAssetsMargin")
+    if wanted:
+        raise Refusal(-1020, "This sandbox has the single-asset mode only.")
+    raise Refusal(-4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly")
+
+
+def brackets(exchange: Exchange, caller: Caller, fields: Fields) -> bytes:
+    symbol = optional_symbol(exchange, fields)
+    symbols = [symbol] if symbol else list(exchange.rules)
+    venue = exchange.venue
+    return exchange.cached(
+        f"brackets {symbol}", lambda: [shapes.bracket_rows(each, venue.brackets.get(each, ())) for each in symbols]
+    )
+
+
+def commission(exchange: Exchange, caller: Caller, fields: Fields) -> wire.CommissionRate:
+    rules = exchange.rules[symbol_of(exchange, fields)]
+    return wire.CommissionRate(rules.symbol, shapes.fixed(rules.maker_fee, 6), shapes.fixed(rules.taker_fee, 6))
+
+
+def income(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Income]:
+    """From `startTime` on, else the newest page of the last week."""
+    symbol, kind = optional_symbol(exchange, fields), fields.get("incomeType")
+    limit, start, end = read.limit(fields, 100, 1000), read.integer(fields, "startTime"), read.integer(fields, "endTime")
+    since = exchange.now() - WEEK if start is None else start
+    found = [
+        row
+        for row in exchange.venue.income(caller.account)
+        if row.time >= since and (end is None or row.time <= end) and symbol in (None, row.symbol) and kind in (None, "", row.type)
+    ]
+    page = found[-limit:] if start is None else found[:limit]
+    return [shapes.income_row(row) for row in page]
+
+
+def order_limits(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.RateLimit]:
+    return [wire.RateLimit("ORDERS", "SECOND", 10, 300), wire.RateLimit("ORDERS", "MINUTE", 1, 1200)]
+
+
+def fee_burn(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    return {"feeBurn": False}
+
+
+def trading_status(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    return {"indicators": {}, "updateTime": exchange.now()}
+
+
+def adl_quantile(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    rows = exchange.venue.positions(caller.account)
+    return [{"symbol": row.symbol, "adlQuantile": {"LONG": 0, "SHORT": 0, "BOTH": 1 if row.qty else 0}} for row in rows]
+
+
+def nothing(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
+    """Lists of things that this sandbox does not have (algo orders, forced orders)."""
+    return []
+
+
+def open_listen_key(exchange: Exchange, caller: Caller, fields: Fields) -> wire.ListenKey:
+    return wire.ListenKey(exchange.listen_keys.open(caller.account, exchange.now()))
+
+
+def extend_listen_key(exchange: Exchange, caller: Caller, fields: Fields) -> wire.ListenKey:
+    key = exchange.listen_keys.extend(caller.account, exchange.now())
+    if key is None:
+        raise Refusal(-1125)
+    return wire.ListenKey(key)
+
+
+def close_listen_key(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    exchange.listen_keys.close(caller.account)
+    return {}

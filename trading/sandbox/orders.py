@@ -1,0 +1,334 @@
+"""Requests about orders: fields in, the venue's answer as a message out (binance-usdm.md §6, §12)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from trading.core import records
+from trading.core.venue import OrderRequest, VenueError
+from trading.gateways.binance import wire
+from trading.model import ZERO, OrderType, Side, TimeInForce
+from trading.sandbox import fields as read
+from trading.sandbox import shapes
+from trading.sandbox.exchange import Caller, Exchange
+from trading.sandbox.fields import Fields
+from trading.sandbox.refusal import Refusal, invalid, missing, superfluous
+
+WEEK = 7 * 86_400_000
+CONDITIONAL = {"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
+STP_MODES = {"EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "NONE"}
+QUEUES = {"OPPONENT": 1, "OPPONENT_5": 5, "QUEUE": 1, "QUEUE_5": 5, "QUEUE_10": 10, "QUEUE_20": 20}
+FINAL = (TimeInForce.IOC, TimeInForce.FOK)
+
+
+def symbol_of(exchange: Exchange, fields: Fields) -> str:
+    """The symbol asked for; -1102 without, -1121 for one that is not listed."""
+    symbol = read.text(fields, "symbol")
+    if symbol not in exchange.rules:
+        raise Refusal(-1121)
+    return symbol
+
+
+def optional_symbol(exchange: Exchange, fields: Fields) -> str | None:
+    return symbol_of(exchange, fields) if fields.get("symbol") else None
+
+
+def side_of(fields: Fields) -> Side:
+    try:
+        return Side(read.text(fields, "side"))
+    except ValueError:
+        raise Refusal(-1117) from None
+
+
+def order_ids(fields: Fields) -> tuple[int | None, str | None]:
+    """orderId and origClientOrderId; -1102 without either."""
+    order_id, client_id = read.integer(fields, "orderId"), fields.get("origClientOrderId") or None
+    if order_id is None and client_id is None:
+        raise Refusal(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+    return order_id, client_id
+
+
+# --------------------------------------------------------------------------- placing
+
+
+def order_request(exchange: Exchange, caller: Caller, fields: Fields) -> OrderRequest:
+    """What the venue is asked for, after everything that the fields alone decide."""
+    for name in ("symbol", "side", "type"):
+        read.text(fields, name)
+    symbol, side, kind = symbol_of(exchange, fields), side_of(fields), _type(fields)
+    tif = _time_in_force(fields, kind)
+    qty = read.decimal(fields, "quantity")
+    if qty is None:
+        raise missing("quantity")
+    price = _price(exchange, fields, symbol, side, kind)
+    client_id = read.client_id(fields)
+    stp = fields.get("selfTradePreventionMode") or "EXPIRE_MAKER"
+    if stp not in STP_MODES:
+        raise Refusal(-5039)
+    reduce_only = read.flag(fields, "reduceOnly")
+    _check_position_side(exchange, caller, fields, reduce_only)
+    good_till = read.integer(fields, "goodTillDate") or 0
+    if tif is TimeInForce.GTD and not good_till:
+        raise missing("goodTillDate")
+    return OrderRequest(symbol, side, kind, qty, price, tif, bool(reduce_only), client_id or "", stp, good_till)
+
+
+def _type(fields: Fields) -> OrderType:
+    kind = read.text(fields, "type")
+    if kind in CONDITIONAL:
+        raise Refusal(-4120)
+    try:
+        return OrderType(kind)
+    except ValueError:
+        raise Refusal(-1116) from None
+
+
+def _time_in_force(fields: Fields, kind: OrderType) -> TimeInForce:
+    text = fields.get("timeInForce")
+    if kind is OrderType.MARKET:
+        if text:
+            raise superfluous("timeInForce")
+        return TimeInForce.GTC
+    if not text:
+        raise missing("timeInForce")
+    try:
+        return TimeInForce(text)
+    except ValueError:
+        raise Refusal(-1115) from None
+
+
+def _price(exchange: Exchange, fields: Fields, symbol: str, side: Side, kind: OrderType) -> Decimal:
+    match = fields.get("priceMatch")
+    if match and match != "NONE":
+        if kind is not OrderType.LIMIT:
+            raise Refusal(-5038)
+        if fields.get("price"):
+            raise superfluous("price")
+        return _matched(exchange, symbol, side, match)
+    if kind is OrderType.MARKET:
+        return ZERO
+    price = read.decimal(fields, "price")
+    if price is None:
+        raise missing("price")
+    return price
+
+
+def _matched(exchange: Exchange, symbol: str, side: Side, match: str) -> Decimal:
+    """The price that priceMatch names (§12.7)."""
+    if match not in QUEUES:
+        raise Refusal(-5037)
+    bids, asks = exchange.publisher.depth(symbol, QUEUES[match])
+    levels = asks if match.startswith("OPPONENT") is (side is Side.BUY) else bids
+    if len(levels) < QUEUES[match]:
+        raise Refusal(-5041)
+    return levels[QUEUES[match] - 1].price
+
+
+def _check_position_side(exchange: Exchange, caller: Caller, fields: Fields, reduce_only: bool | None) -> None:
+    side = fields.get("positionSide") or "BOTH"
+    if side not in ("BOTH", "LONG", "SHORT"):
+        raise Refusal(-4060)
+    is_hedged = caller.account in exchange.hedged
+    if is_hedged is (side == "BOTH"):
+        raise Refusal(-4061)
+    if is_hedged:
+        if reduce_only is not None:
+            raise superfluous("reduceonly")
+        raise Refusal(-1020, "This sandbox trades in one-way mode only.")
+
+
+def place(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    """A new order; ACK says NEW whatever happened since, RESULT the end of MARKET, IOC and FOK."""
+    style = fields.get("newOrderRespType") or "ACK"
+    if style not in ("ACK", "RESULT"):
+        raise Refusal(-1136)
+    request = order_request(exchange, caller, fields)
+    order = exchange.venue.place(caller.account, request, exchange.now())
+    is_final = style == "RESULT" and (order.type is OrderType.MARKET or order.tif in FINAL)
+    return _answer(exchange, order if is_final else _as_new(order))
+
+
+def _as_new(order: records.Order) -> records.Order:
+    if order.status is records.Status.NEW and not order.executed:
+        return order
+    return msgspec.structs.replace(order, status=records.Status.NEW, executed=ZERO, quote_executed=ZERO)
+
+
+def _answer(exchange: Exchange, order: records.Order, modified: int | None = None) -> wire.Order:
+    return shapes.order_answer(order, exchange.rules[order.symbol], exchange.options.legacy_avg_price, modified)
+
+
+def test(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    """The checks of a placement that need no venue; nothing happens."""
+    order_request(exchange, caller, fields)
+    return {}
+
+
+def modify(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    symbol, ids, side = symbol_of(exchange, fields), order_ids(fields), side_of(fields)
+    price, qty = read.decimal(fields, "price"), read.decimal(fields, "quantity")
+    match = fields.get("priceMatch")
+    if match and match != "NONE":
+        price = _matched(exchange, symbol, side, match)
+    if qty is None:
+        raise missing("quantity")
+    if price is None:
+        raise missing("price")
+    reduce_only = bool(read.flag(fields, "reduceOnly"))
+    order = exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, exchange.now(), reduce_only)
+    return _answer(exchange, order, read.integer(fields, "modifyId"))
+
+
+def cancel(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    symbol = symbol_of(exchange, fields)
+    return _answer(exchange, exchange.venue.cancel(caller.account, symbol, *order_ids(fields), exchange.now()))
+
+
+def cancel_all(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Fault:
+    exchange.venue.cancel_all(caller.account, symbol_of(exchange, fields), exchange.now())
+    return wire.Fault(200, "The operation of cancel all open order is done.")
+
+
+def countdown(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    """The dead man's switch of one symbol; 0 stops it."""
+    symbol, left = symbol_of(exchange, fields), read.integer(fields, "countdownTime")
+    if left is None or left < 0:
+        raise missing("countdownTime")
+    if left:
+        exchange.countdowns[caller.account, symbol] = exchange.now() + left
+    else:
+        exchange.countdowns.pop((caller.account, symbol), None)
+    return {"symbol": symbol, "countdownTime": str(left)}
+
+
+# --------------------------------------------------------------------------- batches
+
+
+def _batch(fields: Fields, most: int = 5) -> list[dict[str, str]]:
+    try:
+        entries = msgspec.json.decode(read.text(fields, "batchOrders"), type=list[dict[str, Any]])
+    except msgspec.DecodeError:
+        raise missing("batchOrders") from None
+    if not 1 <= len(entries) <= most:
+        raise Refusal(-4082)
+    return [{name: worded(value) for name, value in entry.items() if value is not None} for entry in entries]
+
+
+def worded(value: Any) -> str:
+    """A JSON value as a form field would spell it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(value).decode()
+    return str(value)
+
+
+def _each(requests: Sequence[Callable[[], object]]) -> list[object]:
+    """The answer or the refusal of every request, in order."""
+    answers: list[object] = []
+    for request in requests:
+        try:
+            answers.append(request())
+        except VenueError as error:
+            answers.append(wire.Fault(error.code, error.text))
+        except Refusal as refusal:
+            answers.append(wire.Fault(refusal.code, refusal.msg))
+    return answers
+
+
+def place_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
+    return _each([lambda entry=entry: place(exchange, caller, entry) for entry in _batch(fields)])  # type: ignore[misc]
+
+
+def modify_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
+    return _each([lambda entry=entry: modify(exchange, caller, entry) for entry in _batch(fields)])  # type: ignore[misc]
+
+
+def cancel_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
+    """Up to ten cancels; clients spell the list names in different cases."""
+    lowered = {name.lower(): value for name, value in fields.items()}
+    symbol = symbol_of(exchange, fields)
+    name, key = "orderidlist", "orderId"
+    if not lowered.get(name):
+        name, key = "origclientorderidlist", "origClientOrderId"
+    try:
+        ids = msgspec.json.decode(lowered.get(name, ""), type=list[int | str])
+    except msgspec.DecodeError:
+        raise missing("orderIdList") from None
+    if not 1 <= len(ids) <= 10:
+        raise invalid("orderIdList")
+    entries = [{"symbol": symbol, key: str(each)} for each in ids]
+    return _each([lambda entry=entry: cancel(exchange, caller, entry) for entry in entries])  # type: ignore[misc]
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def query(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    symbol = symbol_of(exchange, fields)
+    order = exchange.venue.order(caller.account, symbol, *order_ids(fields))
+    return shapes.order_row(order, exchange.rules[symbol])
+
+
+def query_open(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    symbol = symbol_of(exchange, fields)
+    order = exchange.venue.order(caller.account, symbol, *order_ids(fields))
+    if not order.is_open:
+        raise Refusal(-2013)
+    return shapes.order_row(order, exchange.rules[symbol])
+
+
+def open_orders(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Order]:
+    found = exchange.venue.open_orders(caller.account, optional_symbol(exchange, fields))
+    return [shapes.order_row(order, exchange.rules[order.symbol]) for order in found]
+
+
+def all_orders(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Order]:
+    """From `orderId` or `startTime` on; the newest page without either."""
+    found = exchange.venue.all_orders(caller.account, optional_symbol(exchange, fields))
+    limit, from_id = read.limit(fields, 500, 1000), read.integer(fields, "orderId")
+    if from_id is not None:
+        page = [order for order in found if order.order_id >= from_id][:limit]
+    else:
+        start, end = window(exchange, fields)
+        page = [order for order in found if start <= order.created <= end]
+        page = page[:limit] if fields.get("startTime") else page[-limit:]
+    return [shapes.order_row(order, exchange.rules[order.symbol]) for order in page]
+
+
+def window(exchange: Exchange, fields: Fields) -> tuple[int, int]:
+    """startTime and endTime, a week where one or both are absent; -4165 for a longer one."""
+    start, end = read.integer(fields, "startTime"), read.integer(fields, "endTime")
+    if start is None and end is None:
+        return exchange.now() - WEEK, exchange.now() + WEEK
+    if start is None:
+        start = (end or 0) - WEEK
+    if end is None:
+        end = start + WEEK
+    if end < start:
+        raise Refusal(-1023, "Start time is greater than end time.")
+    if end - start > WEEK:
+        raise Refusal(-4165, "Invalid time interval")
+    return start, end
+
+
+def user_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.UserTrade]:
+    """From `fromId` or the start of the window on, ascending: the oldest page (§6.4)."""
+    symbol = symbol_of(exchange, fields)
+    limit, from_id = read.limit(fields, 500, 1000), read.integer(fields, "fromId")
+    order_id = read.integer(fields, "orderId")
+    found = exchange.venue.trades(caller.account, symbol)
+    if order_id is not None:
+        found = [trade for trade in found if trade.order_id == order_id]
+    if from_id is not None:
+        if fields.get("startTime") or fields.get("endTime"):
+            raise Refusal(-1128)
+        found = [trade for trade in found if trade.trade_id >= from_id]
+    elif order_id is None:
+        start, end = window(exchange, fields)
+        found = [trade for trade in found if start <= trade.time <= end]
+    return [shapes.trade_row(trade, exchange.rules[symbol]) for trade in found[:limit]]

@@ -1,0 +1,166 @@
+"""The WebSocket API: one JSON request per frame, answered by id (binance-usdm.md §9)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from aiohttp import WSMsgType, web
+from msgspec import Raw, Struct
+
+from trading.core.venue import VenueError
+from trading.gateways.binance import wire
+from trading.sandbox import auth
+from trading.sandbox.exchange import Caller, Exchange
+from trading.sandbox.feeds import Feed
+from trading.sandbox.orders import worded
+from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS, WEIGHT
+from trading.sandbox.refusal import Refusal
+from trading.sandbox.rest import Silence, act, encoded
+from trading.sandbox.routes import SOCKET, Route, Security
+
+HANDSHAKE = 5
+"""Weight of a connect."""
+PING = 180.0
+"""Seconds between the server's pings."""
+
+
+class Request(Struct, frozen=True):
+    """A request; its id is echoed as the bytes it came in."""
+
+    method: str
+    id: Raw = Raw(b"null")
+    params: dict[str, Any] | None = None
+
+
+_DECODER = msgspec.json.Decoder(Request)
+
+
+class Session:
+    """One connection to the WebSocket API."""
+
+    def __init__(self, exchange: Exchange, feed: Feed, address: str, tells_limits: bool) -> None:
+        self._exchange = exchange
+        self._feed = feed
+        self._address = address
+        self._tells_limits = tells_limits
+        self._since = exchange.now()
+
+    async def receive(self, data: str) -> None:
+        """Execute one frame and queue its answer."""
+        try:
+            request = _DECODER.decode(data)
+        except msgspec.ValidationError:
+            self._refuse(Raw(b"null"), Refusal(-1102, "Mandatory parameter 'method' was not sent, was empty/null, or malformed."), {})
+            return
+        except msgspec.DecodeError:
+            self._refuse(Raw(b"null"), Refusal(-1135, "Invalid JSON Request"), {})
+            return
+        fields = {name: worded(value) for name, value in (request.params or {}).items()}
+        try:
+            result = await self._execute(request.method, fields)
+        except Refusal as refusal:
+            self._refuse(request.id, refusal, fields, request.method)
+        except VenueError as error:
+            self._refuse(request.id, Refusal(error.code, error.text), fields, request.method)
+        except Silence:
+            return
+        else:
+            self._answer(request.id, 200, b'"result":' + result, fields, request.method)
+
+    async def _execute(self, method: str, fields: dict[str, str]) -> bytes:
+        exchange, now = self._exchange, self._exchange.now()
+        if exchange.faults.maintenance:
+            raise Refusal(-1016, "Service Unavailable.", 503)
+        if method.startswith("session."):
+            return self._session(method, fields, now)
+        route = SOCKET.get(method.removeprefix("v1/"))
+        if route is None:
+            raise Refusal(-5000, f"Method {method} is invalid", 400)
+        exchange.quota.spend(self._address, route.cost(fields), now)
+        caller = Caller(self._authorise(route, fields, now), self._address)
+        if not route.acts:
+            return encoded(route.op(exchange, caller, fields))
+        if exchange.faults.delay:
+            await exchange.faults.wait()
+        return act(exchange, route, caller, fields, method)
+
+    def _authorise(self, route: Route, fields: dict[str, str], now: int) -> str:
+        """The account that asks; every HMAC request carries its own key and signature."""
+        if route.security is Security.NONE:
+            return ""
+        key = fields.get("apiKey")
+        secret = self._exchange.secret_of(key)
+        if route.security is Security.SIGNED:
+            auth.check_clock(fields, now)
+            auth.check_socket(secret, fields)
+        return key or ""
+
+    def _session(self, method: str, fields: dict[str, str], now: int) -> bytes:
+        """Only Ed25519 keys can log on, and this exchange gives out HMAC keys."""
+        self._exchange.quota.spend(self._address, 2, now)
+        if method == "session.logon":
+            self._exchange.secret_of(fields.get("apiKey"))
+            raise Refusal(-4056)
+        if method not in ("session.status", "session.logout"):
+            raise Refusal(-5000, f"Method {method} is invalid", 400)
+        status = {
+            "apiKey": None,
+            "authorizedSince": None,
+            "connectedSince": self._since,
+            "returnRateLimits": self._tells_limits,
+            "serverTime": now,
+        }
+        return wire.encode(status)
+
+    def _refuse(self, echo: Raw, refusal: Refusal, fields: dict[str, str], method: str = "") -> None:
+        fault = wire.encode(wire.Fault(refusal.code, refusal.msg))
+        if refusal.retry_after:
+            now = self._exchange.now()
+            data = b',"data":{"serverTime":%d,"retryAfter":%d}}' % (now, now + refusal.retry_after * 1000)
+            fault = fault[:-1] + data
+        self._answer(echo, refusal.status, b'"error":' + fault, fields, method)
+
+    def _answer(self, echo: Raw, status: int, body: bytes, fields: dict[str, str], method: str) -> None:
+        asked = fields.get("returnRateLimits")
+        tells = self._tells_limits if asked is None else asked == "true"
+        limits = b',"rateLimits":[%b]' % self._limits(fields, method) if tells else b""
+        self._feed.put(b'{"id":%b,"status":%d,%b%b}' % (bytes(echo), status, body, limits))
+
+    def _limits(self, fields: dict[str, str], method: str) -> bytes:
+        """What is used of each budget; orders where one was asked for."""
+        now, quota = self._exchange.now(), self._exchange.quota
+        told = b'{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":%d,"count":%d}' % (
+            WEIGHT,
+            quota.weight(self._address).used(now),
+        )
+        key, route = fields.get("apiKey", ""), SOCKET.get(method)
+        if route is None or route.orders is None or key not in self._exchange.secrets:
+            return told
+        ten, minute = quota.orders(key)
+        return told + (
+            b',{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":%d,"count":%d}'
+            b',{"rateLimitType":"ORDERS","interval":"MINUTE","intervalNum":1,"limit":%d,"count":%d}'
+        ) % (ORDERS_TEN_SECONDS, ten.used(now), ORDERS_MINUTE, minute.used(now))
+
+
+async def serve(exchange: Exchange, request: web.Request) -> web.WebSocketResponse:
+    """A connection to /ws-fapi/v1, from handshake to end."""
+    address = request.remote or ""
+    exchange.quota.spend(address, HANDSHAKE, exchange.now())
+    socket = web.WebSocketResponse(heartbeat=PING, compress=False)
+    await socket.prepare(request)
+    feed = Feed(socket, "wsapi", "", False)
+    session = Session(exchange, feed, address, request.query.get("returnRateLimits") != "false")
+    exchange.hub.join(feed)
+    async with asyncio.TaskGroup() as group:
+        writer = group.create_task(feed.write())
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    await session.receive(message.data)
+        finally:
+            exchange.hub.leave(feed)
+            writer.cancel()
+    return socket
