@@ -72,7 +72,7 @@ async def fresh(folder: Path) -> None:
 
 
 def is_demo(folder: Path) -> bool:
-    """Whether a demo was in `folder`; False for one that is empty or not there. Raises Trouble where others' files are."""
+    """Whether a demo was in `folder`; False for an empty or missing one. Raises Trouble on foreign files."""
     if (folder / RECORD).exists():
         return True
     if folder.exists() and any(folder.iterdir()):

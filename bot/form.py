@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from bot import numbers, words
 from bot.words import say
 from trading.declaration import Kind, Parameter, simple
-from trading.vocabulary import PARAMETERS
 from trading.views import Declined, Refusal
+from trading.vocabulary import PARAMETERS
 
 STEPS = ("symbol", "direction", "range", "grids", "investment", "leverage")
 """The questions of the short wizard, in order; everything else has a default and is under "more settings"."""

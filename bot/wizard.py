@@ -20,8 +20,8 @@ from bot.seals import nonce
 from bot.words import say
 from storage import drafts
 from storage.database import Database
-from trading.live.desk import Desk
 from trading.line import parse_line
+from trading.live.desk import Desk
 from trading.model import Instrument
 from trading.ports import Account
 from trading.views import Declined

@@ -16,6 +16,7 @@ from msgspec import Struct
 from bot import numbers
 from bot.sentences import (
     COUNTS,
+    FRACTIONS,
     HEALTH,
     NOTICES,
     PARAMETERS,
@@ -68,11 +69,12 @@ def count(key: str, n: int) -> str:
 
 def refusal(no: Refusal) -> str:
     """Why not, and what to do instead."""
-    text = REFUSALS.get(no.code)
-    if text is None:
+    parts = REFUSALS.get(no.code)
+    if parts is None:
         details = ", ".join(f"{key} {value}" for key, value in no.values.items())
         return say("refused_unknown", code=no.code.replace("_", " "), details=f" ({details})" if details else "")
-    return _filled(text, _formatted(no.values))
+    values = {key: _word(key, value, key in FRACTIONS.get(no.code, ())) for key, value in no.values.items()}
+    return " ".join(_filled(part, values) for part in parts if _has_all(part, no.values))
 
 
 def refusals(declined: Declined | Iterable[Refusal]) -> str:
@@ -107,7 +109,8 @@ def value_of(value: object) -> str:
 
 def parameter(name: str, fallback: str = "") -> str:
     """The name of a parameter as a label."""
-    return translated(PARAMETERS.get(name, fallback or name.replace("_", " ").capitalize()))
+    plain = name if "=" in name else name.replace("_", " ").capitalize()
+    return translated(PARAMETERS.get(name, fallback or plain))
 
 
 def health(row: HealthRow) -> str:
@@ -116,8 +119,8 @@ def health(row: HealthRow) -> str:
     label = _filled(HEALTH.get(part, part.capitalize()), {"name": name})
     if row.ok and not row.code:
         return label
-    text = HEALTH.get(row.code) or REFUSALS.get(row.code)
-    why = _filled(text, _formatted(row.values)) if text else row.code.replace("_", " ")
+    values = {key: _word(key, value) for key, value in row.values.items()}
+    why = _filled(HEALTH[row.code], values) if row.code in HEALTH else row.code.replace("_", " ")
     return f"{label}: {why}" if why else label
 
 
@@ -190,25 +193,21 @@ def _spoken(values: Mapping[str, str]) -> dict[str, str]:
 
 def _has_all(line: str, values: Mapping[str, str]) -> bool:
     """Whether every blank of `line` has a value that says something."""
-    return all(f"{{{key}}}" not in line or values.get(key) not in (None, "") for key in _blanks(line))
+    return all(values.get(key) for key in _blanks(line))
 
 
 def _blanks(line: str) -> list[str]:
-    return [part.partition("}")[0] for part in line.split("{")[1:]]
+    return [part.partition("}")[0].partition(":")[0] for part in line.split("{")[1:]]
 
 
-def _formatted(values: Mapping[str, str]) -> dict[str, str]:
-    return {key: _word(key, value) for key, value in values.items()}
-
-
-def _word(key: str, value: str) -> str:
-    if _decimal(value) is not None:
-        return numbers.number(value)
-    if key in ("status", "state", "to"):
-        return status(value).lower()
-    if key == "reason":
-        return reason(value)
-    if key in ("parameter", "name", "field"):
+def _word(key: str, value: str, is_fraction: bool = False) -> str:
+    exact = _decimal(value)
+    if exact is not None:
+        return numbers.percent(exact) if is_fraction else numbers.number(value)
+    if key in ("status", "state"):
+        known = value.upper() in STATUSES
+        return status(value).lower() if known else value
+    if key in ("name", "other"):
         return parameter(value)
     return value_of(value) if key in ("direction", "side") else value
 

@@ -41,7 +41,7 @@ fi
 if ! cmp -s "$setup_lock" .venv/installed.lock; then
     say "Installing the dependencies of $setup_lock (a minute or two the first time) …"
     rm -f .venv/installed.lock
-    "$VENV_PYTHON" -m pip install --quiet --require-hashes --no-deps -r "$setup_lock" || {
+    "$VENV_PYTHON" -m pip install -qq --require-hashes --no-deps -r "$setup_lock" || {
         say "The dependencies could not be installed (see above). Check the network connection and run this again."
         exit 1
     }

@@ -17,7 +17,7 @@ where py >nul 2>nul && (set "FIND=py -3") || (set "FIND=python")
 :install
 fc /b requirements.lock .venv\installed.lock >nul 2>nul && goto start
 echo Installing the dependencies, a minute or two the first time ... 1>&2
-"%VENV_PYTHON%" -m pip install --quiet --require-hashes --no-deps -r requirements.lock || (
+"%VENV_PYTHON%" -m pip install -qq --require-hashes --no-deps -r requirements.lock || (
     echo The dependencies could not be installed, see above. Check the network connection and run this again. 1>&2
     exit /b 1
 )

@@ -80,9 +80,7 @@ def shorts(sketch: Sketch) -> range:
     return range(0 if sketch.direction is Direction.SHORT else sketch.vacant, sketch.count)
 
 
-def worst_loss(
-    sketch: Sketch, rates: Fees, stop_low: Decimal | None, stop_high: Decimal | None
-) -> Decimal:
+def worst_loss(sketch: Sketch, rates: Fees, stop_low: Decimal | None, stop_high: Decimal | None) -> Decimal:
     """The loss at the stop, without one at the adverse bound, fees in."""
     worst = ZERO
     for slots, exit_price in (
@@ -244,9 +242,7 @@ def _narrower(
 
 def leverage_refusals(sketch: Sketch, brackets: tuple[Bracket, ...]) -> Iterator[Refusal]:
     """The leverage that the brackets allow for the largest notional that position and orders can reach."""
-    largest = max(
-        sum((sketch.notional(i) for i in slots), ZERO) for slots in (longs(sketch), shorts(sketch))
-    )
+    largest = max(sum((sketch.notional(i) for i in slots), ZERO) for slots in (longs(sketch), shorts(sketch)))
     if not brackets or largest <= most_notional(brackets, sketch.leverage):
         return
     per_turn = largest / sketch.leverage

@@ -257,9 +257,7 @@ def stop_problems(
     return problems
 
 
-def sides(
-    stop: Decimal | None, stop_high: Decimal | None, upper: Decimal
-) -> tuple[Decimal | None, Decimal | None]:
+def sides(stop: Decimal | None, stop_high: Decimal | None, upper: Decimal) -> tuple[Decimal | None, Decimal | None]:
     """The lower and the upper stop of a neutral grid, for whom one stop may be either."""
     if stop is not None and stop_high is None and stop > upper:
         return None, stop

@@ -43,7 +43,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     "already_beyond_stop": ("price", "stop"),
     "already_beyond_target": ("price", "target"),
 }  # fmt: skip
-"""Every refusal of planning with the names of its values; rates are fractions; an empty value: there is no such way out."""
+"""Every refusal of planning with the names of its values; rates are fractions; empty values are no way out."""
 WARNINGS: dict[str, tuple[str, ...]] = {
     "bound_rounded": ("name", "asked", "used"),
     "upper_lowered": ("asked", "used", "grids"),
@@ -315,9 +315,7 @@ def _warnings(
         yield Refusal("neutral_is_equal", {})
 
 
-def _rounded(
-    params: GridParameters, instrument: Instrument, sketch: Sketch, plan: GridPlan
-) -> Iterator[Refusal]:
+def _rounded(params: GridParameters, instrument: Instrument, sketch: Sketch, plan: GridPlan) -> Iterator[Refusal]:
     """Prices that were asked for off the tick, and an upper bound that came down to the last whole step."""
     asked: list[tuple[str, Decimal | None, Decimal | None]] = [
         ("lower", params.lower, sketch.levels[0]),

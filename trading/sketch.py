@@ -56,7 +56,7 @@ class Sketch(Struct, frozen=True):
 
 
 def draw(params: GridParameters, instrument: Instrument, price: Decimal) -> Sketch:
-    """The sketch at `price` (a trigger stands in for it); raises EqualLevels, or Declined for an impossible step or bound.
+    """The sketch at `price`, or at the trigger; raises EqualLevels, or Declined for an impossible step or bound.
 
     To be called in the decimal context of the plan.
     """
@@ -94,9 +94,7 @@ def _levels(params: GridParameters, tick: Decimal) -> tuple[Decimal, ...]:
     upper, count = params.upper, params.grids or 0
     if params.step is not None:
         count, upper = whole_steps(params, params.step, tick)
-    return ladder.levels(
-        params.spacing, params.lower, upper, count, tick, density=params.density, custom=params.levels
-    )
+    return ladder.levels(params.spacing, params.lower, upper, count, tick, density=params.density, custom=params.levels)
 
 
 def whole_steps(params: GridParameters, step: Step, tick: Decimal) -> tuple[int, Decimal]:

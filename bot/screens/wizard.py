@@ -15,8 +15,8 @@ from bot.menu import Button, Press, Screen, button, grid
 from bot.words import say
 from trading.declaration import Kind, Parameter
 from trading.model import Instrument
-from trading.vocabulary import PARAMETERS
 from trading.ports import Account
+from trading.vocabulary import PARAMETERS
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 

@@ -17,7 +17,8 @@ D = Decimal
 HEADER = "open_time,open,high,low,close,volume\n"
 LONG = "1685577600000,4.689,4.692,4.686,4.6860,30174.6,1685577659999,141518.2995,298,8203.1,38477.1027,0\n"
 LONG_HEADER = (
-    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore\n"
+    "open_time,open,high,low,close,volume,close_time,quote_volume,"
+    "count,taker_buy_volume,taker_buy_quote_volume,ignore\n"
 )
 FIRST = Candle(1685577600000, D("4.689"), D("4.692"), D("4.686"), D("4.6860"), D("30174.6"))
 DATA = Path(os.environ.get("TRELLIS_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -145,9 +146,7 @@ class TestRealFiles:
             ("binance-spot_BTCUSDT_1m_crash_2020-03-10_15.csv.gz", 8640, 1583798400000, 1584316740000),
         ],
     )
-    def test_a_recorded_file_gives_every_row_of_its_manifest(
-        self, name: str, rows: int, first: int, last: int
-    ) -> None:
+    def test_a_recorded_file_gives_every_row_of_its_manifest(self, name: str, rows: int, first: int, last: int) -> None:
         candles = list(read_candles([DATA / "klines" / name]))
         assert (len(candles), candles[0].time, candles[-1].time) == (rows, first, last)
 

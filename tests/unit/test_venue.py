@@ -601,6 +601,13 @@ class TestCandlePath:
         with pytest.raises(VenueError, match="-5022"):
             venue.place("a", limit(BUY, "65000.1", tif=GTX), 2)
 
+    def test_a_path_forgets_the_quotes_before_it(self) -> None:
+        venue = quoted()
+        venue.reach(BTC, D(64000), 2)
+        assert (venue.mark(BTC), venue.bid(BTC), venue.depth(BTC)) == (D(64000), D("63999.9"), ([], []))
+        venue.set_quote(BTC, D(64100), D(1), D(64102), D(1), 3)
+        assert (venue.mark(BTC), venue.last(BTC)) == (D(64101), D(64000))
+
     def test_a_jump_over_ten_levels_is_ten_fills(self) -> None:
         venue = walking()
         for step in range(1, 11):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from trading.core.book import Market
-from trading.core.margin import liquidation_price, maintenance_margin, most_notional
+from trading.core.margin import liquidation_price, maintenance_margin
 from trading.core.records import (
     AccountState,
     Funds,
@@ -237,7 +237,7 @@ class Account:
             bid_notional=holding.bids,
             ask_notional=holding.asks,
             liquidation_price=self._liquidation_price(holding),
-            max_notional=most_notional(market.brackets, state.leverage),
+            max_notional=market.most_notional(state.leverage),
             updated=state.updated,
         )
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 from trading.core.account import Account, Holding, exposure
 from trading.core.book import Market
 from trading.core.filters import check_counter_price, check_percent_price
-from trading.core.margin import most_notional
 from trading.core.records import OrderRequest, VenueError
 from trading.model import ZERO, OrderType, Side, TimeInForce
 
@@ -72,7 +71,7 @@ def check_margin(account: Account, holding: Holding, side: Side, price: Decimal,
     else:
         asks += qty * assumed
         reach = asks - notional
-    most = most_notional(market.brackets, state.leverage)
+    most = market.most_notional(state.leverage)
     if most and reach > most:
         raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
     cost = (exposure(notional, bids, asks) - before) / state.leverage

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from decimal import Decimal
 
+from trading.core.margin import most_notional
 from trading.core.records import Level, MarketState, Order
 from trading.model import ZERO, Bracket, Instrument, Side
 
@@ -80,6 +81,7 @@ class Market:
     """Prices, outside liquidity and resting orders of one symbol."""
 
     __slots__ = (
+        "_caps",
         "asks",
         "bids",
         "brackets",
@@ -103,6 +105,14 @@ class Market:
         self.marked = ZERO
         self.trades = 0
         self.walks = False
+        self._caps: dict[int, Decimal] = {}
+
+    def most_notional(self, leverage: int) -> Decimal:
+        """The largest position at `leverage`; 0 = unlimited."""
+        most = self._caps.get(leverage)
+        if most is None:
+            most = self._caps[leverage] = most_notional(self.brackets, leverage)
+        return most
 
     def shelf(self, side: Side) -> Shelf:
         return self.bids if side is Side.BUY else self.asks
@@ -115,7 +125,7 @@ class Market:
         """As set; else the mid of the outside touch; on a candle path the last point."""
         if self.marked:
             return self.marked
-        if self.outer_bids and self.outer_asks:
+        if self.outer_bids and self.outer_asks and not self.walks:
             return (self.outer_bids[0].price + self.outer_asks[0].price) / 2
         return self.last
 
@@ -144,9 +154,10 @@ class Market:
         return price <= self.bid
 
     def depth(self, side: Side) -> list[Level]:
-        """Levels of both worlds, best first."""
+        """Levels of both worlds, best first; on a candle path there is only ours."""
         merged: dict[Decimal, Decimal] = {}
-        for level in (*self.outer(side), *self.shelf(side).levels()):
+        outer = [] if self.walks else self.outer(side)
+        for level in (*outer, *self.shelf(side).levels()):
             merged[level.price] = merged.get(level.price, ZERO) + level.qty
         return [Level(price, merged[price]) for price in sorted(merged, reverse=side is Side.BUY)]
 

@@ -128,6 +128,8 @@ class Engine:
         self.strategy = strategy
         self.orders: dict[Slot, Order] = {}
         self.holds: dict[Slot, Hold] = {}
+        self.crossing: set[Slot] = set()
+        """Those held until a quote at which they no longer cross."""
         self.strays: dict[ClientOrderId, int] = {}
         self.doubts: set[Slot] = set()
         self.cancelled_elsewhere: list[int] = []
@@ -141,6 +143,7 @@ class Engine:
         """Counts every change of orders or fills: a Snapshot read meanwhile is stale."""
         self._asked = 0
         self._close_tries = 0
+        self._has_room = False
         self._now = 0
         self._intents: list[Intent] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -175,7 +178,7 @@ class Engine:
         kind = type(event)
         if kind is Quote:
             self.bid, self.ask = event.bid, event.ask  # type: ignore[union-attr]
-            if not (self.holds or (self.strategy is not None and self.strategy.watches_quotes)):
+            if not (self.crossing or (self.strategy is not None and self.strategy.watches_quotes)):
                 return []
         self._now = event.time
         intents: list[Intent] = []
@@ -281,7 +284,7 @@ class Engine:
 
     def _place(self, key: Slot, target: Target) -> None:
         if target.tif is TimeInForce.GTX and self._crosses(target.side, target.price):
-            self.holds[key] = Hold(Reason.WOULD_CROSS, 0)
+            self._hold(key, Reason.WOULD_CROSS)
             return
         self.orders[key] = Order(target.cid, target.side, target.price, target.qty, target.type, since=self._now)
         self.moves += 1
@@ -328,12 +331,11 @@ class Engine:
         changed: list[Slot] = []
         if self.strategy is not None and self.strategy.watches_quotes and self._is_active:
             changed.extend(self.strategy.step(quote))
-        for key, hold in list(self.holds.items()):
-            if hold.reason is Reason.WOULD_CROSS:
-                wish = self.wish(key)
-                if not isinstance(wish, Target) or not self._crosses(wish.side, wish.price):
-                    del self.holds[key]
-                    changed.append(key)
+        for key in list(self.crossing):
+            wish = self.wish(key)
+            if not isinstance(wish, Target) or not self._crosses(wish.side, wish.price):
+                self._release(key)
+                changed.append(key)
         if changed:
             self._diff(changed)
 
@@ -341,9 +343,10 @@ class Engine:
         self.mark = mark.price
 
     def _on_tick(self, tick: Tick) -> None:
-        due = [key for key, hold in self.holds.items() if hold.until and hold.until <= tick.time]
+        room, self._has_room = self._has_room, False
+        due = [key for key, hold in self.holds.items() if self._is_due(hold, tick.time, room)]
         for key in due:
-            del self.holds[key]
+            self._release(key)
         if due:
             self._diff(due)
         if not self.is_synced:
@@ -352,6 +355,25 @@ class Engine:
         strays = [cid for cid, since in self.strays.items() if tick.time - since > 5 * PATIENCE]
         if (late or strays) and tick.time - self._asked > PATIENCE:
             self._reconcile()
+
+    @staticmethod
+    def _is_due(hold: Hold, now: int, room: bool) -> bool:
+        """Whether to try again: time is up, or something ended and margin or a place may be free."""
+        freed = room and hold.reason in (Reason.MARGIN, Reason.TOO_MANY_ORDERS)
+        return freed or bool(hold.until and hold.until <= now)
+
+    def _hold(self, key: Slot, reason: Reason, until: int = 0) -> None:
+        self.holds[key] = Hold(reason, until)
+        if reason is Reason.WOULD_CROSS:
+            self.crossing.add(key)
+
+    def _release(self, key: Slot) -> None:
+        self.holds.pop(key, None)
+        self.crossing.discard(key)
+
+    def _release_all(self) -> None:
+        self.holds.clear()
+        self.crossing.clear()
 
     def _is_late(self, key: Slot) -> bool:
         order = self.orders.get(key)
@@ -495,12 +517,13 @@ class Engine:
         return changed
 
     def _drop(self, key: Slot) -> None:
+        """An order is over: margin or a place may be free again."""
+        self._forget(key)
+        self._has_room = True
+
+    def _forget(self, key: Slot) -> None:
         self.orders.pop(key, None)
         self.doubts.discard(key)
-        for waiting, hold in list(self.holds.items()):
-            if hold.reason is Reason.MARGIN or hold.reason is Reason.TOO_MANY_ORDERS:
-                # something ended: margin or a place may be free again
-                self.holds[waiting] = Hold(hold.reason, self._now + 1)
 
     def _on_refused(self, event: Refused) -> None:
         order = self._mine(event.cid)
@@ -514,17 +537,17 @@ class Engine:
             self._reconcile()
             return
         order.take(event, event.time)
-        self._drop(key)
+        self._forget(key)
         if event.reason is Reason.WOULD_CROSS:
-            self.holds[key] = Hold(event.reason, 0)
+            self._hold(key, event.reason)
         elif event.reason is Reason.THROTTLED:
-            self.holds[key] = Hold(event.reason, event.time + PATIENCE)
+            self._hold(key, event.reason, event.time + PATIENCE)
         else:
             self._refused_for_good(key, order, event)
 
     def _refused_for_good(self, key: Slot, order: Order, event: Refused) -> None:
         """A refusal that the next second will not mend: hold the slot, tell, and pause where it is grave."""
-        self.holds[key] = Hold(event.reason, event.time + RETRY)
+        self._hold(key, event.reason, event.time + RETRY)
         if key is Role.CLOSE:
             self._close_tries += 1
             self._reconcile()
@@ -542,7 +565,7 @@ class Engine:
             if self.status in (Status.RUNNING, Status.STARTING):
                 self._pause(event.reason.value)
         elif event.reason in (Reason.FILTER, Reason.REFUSED):
-            self.holds[key] = Hold(event.reason, event.time + 60_000)
+            self._hold(key, event.reason, event.time + 60_000)
             self._error(event)
         else:
             self._tell_waiting(key, order, event.reason)
@@ -674,7 +697,7 @@ class Engine:
                 OrderStatus.WORKING,
                 working.order_id,
             )
-            self.holds.pop(cid.slot, None)
+            self._release(cid.slot)
             return
         self.strays.setdefault(cid, self._now)
         self._intents.append(Cancel(self.instrument.symbol, cid))
@@ -696,7 +719,7 @@ class Engine:
         self.kept.started = self.kept.read_from = command.time
         self.kept.first_started = self.kept.first_started or command.time
         self.kept.ending, self.kept.close = Move.STOPPED, False
-        self.holds.clear()
+        self._release_all()
         self._diff_all()
 
     def _on_stop(self, command: Stop) -> None:
@@ -705,7 +728,7 @@ class Engine:
         self.kept.ending = Move.STOPPED
         self.is_verified = False
         self._close_tries = 0
-        self.holds.clear()
+        self._release_all()
         self._diff_all()
 
     def _on_pause(self, command: Pause) -> None:
@@ -718,7 +741,7 @@ class Engine:
 
     def _on_resume(self, command: Resume) -> None:
         self._move(Move.RESUME)
-        self.holds.clear()
+        self._release_all()
         if self.strategy is not None:
             self.strategy.obey(command)
         self._notice(NoticeKind.RESUMED, str(self.kept.transition))

@@ -30,9 +30,7 @@ def maintenance_margin(brackets: Sequence[Bracket], qty: Decimal, mark: Decimal)
         return notional * row.mmr - row.cum
 
 
-def initial_margin(
-    qty: Decimal, mark: Decimal, leverage: int, bids: Decimal = ZERO, asks: Decimal = ZERO
-) -> Decimal:
+def initial_margin(qty: Decimal, mark: Decimal, leverage: int, bids: Decimal = ZERO, asks: Decimal = ZERO) -> Decimal:
     """Margin of a position and its resting orders; `bids`, `asks`: Σ remaining · limit price of each side."""
     with localcontext(EXACT):
         return max(abs(qty * mark + bids), abs(qty * mark - asks)) / leverage

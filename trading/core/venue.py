@@ -14,7 +14,6 @@ from trading.core.amendment import amend
 from trading.core.book import Market
 from trading.core.filters import check_request
 from trading.core.floor import Floor
-from trading.core.margin import most_notional
 from trading.core.records import (
     AccountEvent,
     BalanceUpdate,
@@ -125,7 +124,7 @@ class Venue:
             raise VenueError(-4028, f"Leverage {leverage} is not valid")
         if leverage < state.leverage and state.qty and holding.is_isolated:
             raise VenueError(-4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions.")
-        most = most_notional(market.brackets, leverage)
+        most = market.most_notional(leverage)
         if most and exposure(state.qty * market.mark, holding.bids, holding.asks) > most:
             raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
         before, state.leverage = state.leverage, leverage
@@ -154,7 +153,7 @@ class Venue:
 
     def max_notional(self, symbol: str, leverage: int) -> Decimal:
         """The largest position at `leverage`; 0 = unlimited."""
-        return most_notional(self._floor.market(symbol).brackets, leverage)
+        return self._floor.market(symbol).most_notional(leverage)
 
     def position(self, account: str, symbol: str) -> PositionView:
         owner = self._accounts[account]

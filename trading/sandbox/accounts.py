@@ -5,7 +5,7 @@ from __future__ import annotations
 from trading.gateways.binance import wire
 from trading.model import MarginMode
 from trading.sandbox import fields as read
-from trading.sandbox import shapes
+from trading.sandbox import holdings, shapes
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
 from trading.sandbox.orders import WEEK, optional_symbol, symbol_of
@@ -15,30 +15,30 @@ DONE = wire.Fault(200, "success")
 
 
 def balance(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.BalanceRow]:
-    return shapes.balances(caller.account, exchange.venue.funds(caller.account))
+    return holdings.balances(caller.account, exchange.venue.funds(caller.account))
 
 
 def account_new(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountState:
     venue = exchange.venue
-    return shapes.account_new(venue.funds(caller.account), venue.positions(caller.account), exchange.rules)
+    return holdings.account_new(venue.funds(caller.account), venue.positions(caller.account), exchange.rules)
 
 
 def account_old(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountState:
     venue = exchange.venue
     rows = [venue.position(caller.account, symbol) for symbol in exchange.rules]
-    return shapes.account_old(venue.funds(caller.account), rows, exchange.rules)
+    return holdings.account_old(venue.funds(caller.account), rows, exchange.rules)
 
 
 def risk_new(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:
     symbol = optional_symbol(exchange, fields)
     rows = exchange.venue.positions(caller.account)
-    return [shapes.risk_new(row, exchange.rules[row.symbol]) for row in rows if symbol in (None, row.symbol)]
+    return [holdings.risk_new(row, exchange.rules[row.symbol]) for row in rows if symbol in (None, row.symbol)]
 
 
 def risk_old(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:
     symbol = optional_symbol(exchange, fields)
     symbols = [symbol] if symbol else list(exchange.rules)
-    return [shapes.risk_old(exchange.venue.position(caller.account, each), exchange.rules[each]) for each in symbols]
+    return [holdings.risk_old(exchange.venue.position(caller.account, each), exchange.rules[each]) for each in symbols]
 
 
 def account_config(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountConfig:
@@ -54,7 +54,11 @@ def _config(exchange: Exchange, caller: Caller, symbol: str) -> wire.SymbolConfi
     venue, leverage = exchange.venue, exchange.venue.leverage(caller.account, symbol)
     is_isolated = venue.margin_mode(caller.account, symbol) is MarginMode.ISOLATED
     return wire.SymbolConfig(
-        symbol, "ISOLATED" if is_isolated else "CROSSED", False, leverage, str(shapes.short(venue.max_notional(symbol, leverage)))
+        symbol,
+        "ISOLATED" if is_isolated else "CROSSED",
+        False,
+        leverage,
+        str(shapes.short(venue.max_notional(symbol, leverage))),
     )
 
 
@@ -123,12 +127,19 @@ def commission(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Commi
 def income(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Income]:
     """From `startTime` on, else the newest page of the last week."""
     symbol, kind = optional_symbol(exchange, fields), fields.get("incomeType")
-    limit, start, end = read.limit(fields, 100, 1000), read.integer(fields, "startTime"), read.integer(fields, "endTime")
+    limit, start, end = (
+        read.limit(fields, 100, 1000),
+        read.integer(fields, "startTime"),
+        read.integer(fields, "endTime"),
+    )
     since = exchange.now() - WEEK if start is None else start
     found = [
         row
         for row in exchange.venue.income(caller.account)
-        if row.time >= since and (end is None or row.time <= end) and symbol in (None, row.symbol) and kind in (None, "", row.type)
+        if row.time >= since
+        and (end is None or row.time <= end)
+        and symbol in (None, row.symbol)
+        and kind in (None, "", row.type)
     ]
     page = found[-limit:] if start is None else found[:limit]
     return [shapes.income_row(row) for row in page]

@@ -66,7 +66,7 @@ class Exchange:
         """Loop time of the last signed request that is no GET."""
         self.filled = 0.0
         """Loop time of the last fill; 0 = none at this point of the tape."""
-        self.chance = random.Random(options.seed)  # noqa: S311 - the order of events, nothing secret
+        self.chance = random.Random(options.seed)
         self._cached: dict[str, bytes] = {}
         self._untold: list[events.Frame] = []
 

@@ -40,8 +40,13 @@ class Stream(Struct, frozen=True):
 
 
 _PERIODS = {"depth": 250, "book": 250, "markPrice": 3000, "kline": 250, "miniTicker": 2000, "ticker": 2000}
-_WHOLE = {"!bookTicker": ("bookTicker", 5000), "!miniTicker@arr": ("miniTicker", 1000), "!ticker@arr": ("ticker", 1000),
-          "!markPrice@arr": ("markPrice", 3000), "!markPrice@arr@1s": ("markPrice", 1000)}
+_WHOLE = {
+    "!bookTicker": ("bookTicker", 5000),
+    "!miniTicker@arr": ("miniTicker", 1000),
+    "!ticker@arr": ("ticker", 1000),
+    "!markPrice@arr": ("markPrice", 3000),
+    "!markPrice@arr@1s": ("markPrice", 1000),
+}
 
 
 def stream_of(name: str) -> Stream | None:
@@ -49,8 +54,7 @@ def stream_of(name: str) -> Stream | None:
     if LISTEN_KEY.fullmatch(name):
         return Stream(name, "user")
     if name in _WHOLE:
-        kind, period = _WHOLE[name]
-        return Stream(name, kind, "", "", period)
+        return Stream(name, _WHOLE[name][0], "", "", _WHOLE[name][1])
     symbol, at, rest = name.partition("@")
     if not at or not symbol or symbol != symbol.lower():
         return None
@@ -71,7 +75,11 @@ def stream_of(name: str) -> Stream | None:
 def _period(kind: str, speed: str) -> int | None:
     if not speed:
         return _PERIODS.get(kind, 0)
-    allowed = {"depth": ("0ms", "100ms", "250ms", "500ms"), "book": ("0ms", "100ms", "250ms", "500ms"), "markPrice": ("1s",)}
+    allowed = {
+        "depth": ("0ms", "100ms", "250ms", "500ms"),
+        "book": ("0ms", "100ms", "250ms", "500ms"),
+        "markPrice": ("1s",),
+    }
     if speed not in allowed.get(kind, ()):
         return None
     return 1000 if speed == "1s" else max(100, int(speed[:-2]))
@@ -93,9 +101,7 @@ class Feed:
         """Event names per listen key, where a filter was given."""
         self.stalled_until = 0.0
         """Loop time until which nothing is sent (a fault)."""
-        self.lag = 0.0
-        """Seconds that every frame is late (a fault)."""
-        self._outbox: deque[tuple[float, bytes]] = deque()
+        self._outbox: deque[bytes] = deque()
         self._filled = asyncio.Event()
         self.is_dropped = False
 
@@ -110,13 +116,16 @@ class Feed:
         if len(self._outbox) >= OUTBOX:
             self.drop()
             return
-        due = asyncio.get_running_loop().time() + self.lag if self.lag else 0.0
-        self._outbox.append((due, frame))
+        self._outbox.append(frame)
         self._filled.set()
 
     def event(self, name: str, frame: bytes) -> None:
         """Queue an event of stream `name`, wrapped where this socket wants that."""
         self.put(b'{"stream":"%b","data":%b}' % (name.encode(), frame) if self.combined else frame)
+
+    def stall(self, seconds: float) -> None:
+        """Hold everything back from now on, for so long (a fault)."""
+        self.stalled_until = asyncio.get_running_loop().time() + seconds
 
     def drop(self) -> None:
         """Cut the line without a closing handshake, as a broken network does."""
@@ -134,14 +143,12 @@ class Feed:
                 self._filled.clear()
                 await self._filled.wait()
                 continue
-            due, frame = self._outbox[0]
-            late = max(due, self.stalled_until) - loop.time()
+            late = self.stalled_until - loop.time() if self.stalled_until else 0.0
             if late > 0:
                 await asyncio.sleep(late)
                 continue
-            self._outbox.popleft()
             try:
-                await self.socket.send_frame(frame, WSMsgType.TEXT)
+                await self.socket.send_frame(self._outbox.popleft(), WSMsgType.TEXT)
             except (ConnectionError, RuntimeError):
                 return
 

@@ -39,8 +39,13 @@ class Publisher:
     """Publishes the market streams of a hub."""
 
     def __init__(
-        self, venue: Venue, rules: Mapping[str, Instrument], tapes: Mapping[str, Tape], hub: Hub,
-        now: Callable[[], int], funding: Callable[[str], tuple[Decimal, int]],
+        self,
+        venue: Venue,
+        rules: Mapping[str, Instrument],
+        tapes: Mapping[str, Tape],
+        hub: Hub,
+        now: Callable[[], int],
+        funding: Callable[[str], tuple[Decimal, int]],
     ) -> None:
         self._venue = venue
         self._rules = rules
@@ -96,8 +101,16 @@ class Publisher:
         rules, now = self._rules[symbol], self._now()
         places, lot = rules.price_precision, rules.qty_precision
         return wire.BookTicker(
-            update_id=self.updates[symbol], event_time=now, time=now, symbol=symbol, pair=symbol, kind=1,
-            bid=fixed(best[0], places), bid_qty=fixed(best[1], lot), ask=fixed(best[2], places), ask_qty=fixed(best[3], lot),
+            update_id=self.updates[symbol],
+            event_time=now,
+            time=now,
+            symbol=symbol,
+            pair=symbol,
+            kind=1,
+            bid=fixed(best[0], places),
+            bid_qty=fixed(best[1], lot),
+            ask=fixed(best[2], places),
+            ask_qty=fixed(best[3], lot),
         )
 
     def show_trade(self, symbol: str, trade: Print) -> None:
@@ -105,12 +118,28 @@ class Publisher:
         lower, rules = symbol.lower(), self._rules[symbol]
         price, qty = fixed(trade.price, rules.price_precision), fixed(trade.qty, rules.qty_precision)
         if self._hub.has(f"{lower}@trade"):
-            tick = wire.TradeTick(event_time=self._now(), time=trade.time, symbol=symbol, id=trade.id, price=price, qty=qty,
-                                  buyer_maker=trade.is_buyer_maker)
+            tick = wire.TradeTick(
+                event_time=self._now(),
+                time=trade.time,
+                symbol=symbol,
+                id=trade.id,
+                price=price,
+                qty=qty,
+                buyer_maker=trade.is_buyer_maker,
+            )
             self._hub.publish(f"{lower}@trade", wire.encode(tick))
         if self._hub.has(f"{lower}@aggTrade"):
-            summed = wire.AggTrade(event_time=self._now(), symbol=symbol, id=trade.id, price=price, qty=qty, first=trade.id,
-                                   last=trade.id, time=trade.time, buyer_maker=trade.is_buyer_maker)
+            summed = wire.AggTrade(
+                event_time=self._now(),
+                symbol=symbol,
+                id=trade.id,
+                price=price,
+                qty=qty,
+                first=trade.id,
+                last=trade.id,
+                time=trade.time,
+                buyer_maker=trade.is_buyer_maker,
+            )
             self._hub.publish(f"{lower}@aggTrade", wire.encode(summed))
 
     # ---- in periods
@@ -194,13 +223,24 @@ class Publisher:
         return self._depth_frame(stream.symbol, now, before, *sides)
 
     def _depth_frame(
-        self, symbol: str, now: int, before: int, bids: list[tuple[Decimal, Decimal]], asks: list[tuple[Decimal, Decimal]]
+        self,
+        symbol: str,
+        now: int,
+        before: int,
+        bids: list[tuple[Decimal, Decimal]],
+        asks: list[tuple[Decimal, Decimal]],
     ) -> bytes:
         rules = self._rules[symbol]
         return wire.encode(
             wire.DepthUpdate(
-                event_time=now, time=now, symbol=symbol, first=before + 1, last=self.updates[symbol], previous=before,
-                bids=[level(rules, *pair) for pair in bids], asks=[level(rules, *pair) for pair in asks],
+                event_time=now,
+                time=now,
+                symbol=symbol,
+                first=before + 1,
+                last=self.updates[symbol],
+                previous=before,
+                bids=[level(rules, *pair) for pair in bids],
+                asks=[level(rules, *pair) for pair in asks],
             )
         )
 
@@ -222,12 +262,24 @@ class Publisher:
         rules = self._rules[stream.symbol]
         places, lot = rules.price_precision, rules.qty_precision
         return wire.KlineUpdate(
-            event_time=now, symbol=stream.symbol,
+            event_time=now,
+            symbol=stream.symbol,
             bar=wire.KlineBar(
-                open_time=bar.time, close_time=bar.time + interval - 1, symbol=stream.symbol, interval=stream.argument,
-                first=bar.first, last=bar.last, open=fixed(bar.open, places), close=fixed(bar.close, places),
-                high=fixed(bar.high, places), low=fixed(bar.low, places), volume=fixed(bar.volume, lot), trades=bar.trades,
-                is_closed=closed, quote_volume=fixed(bar.quote, 5), taker_base=fixed(bar.taker_base, lot),
+                open_time=bar.time,
+                close_time=bar.time + interval - 1,
+                symbol=stream.symbol,
+                interval=stream.argument,
+                first=bar.first,
+                last=bar.last,
+                open=fixed(bar.open, places),
+                close=fixed(bar.close, places),
+                high=fixed(bar.high, places),
+                low=fixed(bar.low, places),
+                volume=fixed(bar.volume, lot),
+                trades=bar.trades,
+                is_closed=closed,
+                quote_volume=fixed(bar.quote, 5),
+                taker_base=fixed(bar.taker_base, lot),
                 taker_quote=fixed(bar.taker_quote, 5),
             ),
         )
@@ -235,8 +287,17 @@ class Publisher:
     def mark_price(self, symbol: str, now: int) -> wire.MarkPriceUpdate:
         mark = fixed(self._venue.mark(symbol), 8)
         rate, at = self._funding(symbol)
-        return wire.MarkPriceUpdate(event_time=now, symbol=symbol, mark=mark, average=mark, index=mark, settle=mark,
-                                    rate=format(rate, ".8f"), next_funding=at, kind=1)
+        return wire.MarkPriceUpdate(
+            event_time=now,
+            symbol=symbol,
+            mark=mark,
+            average=mark,
+            index=mark,
+            settle=mark,
+            rate=format(rate, ".8f"),
+            next_funding=at,
+            kind=1,
+        )
 
     def _day(self, kind: str, symbol: str, now: int) -> wire.MiniTicker | wire.TickerUpdate | None:
         tape, rules = self._tapes[symbol], self._rules[symbol]
@@ -245,18 +306,29 @@ class Publisher:
             return None
         places, lot = rules.price_precision, rules.qty_precision
         shared: dict[str, Any] = {
-            "event_time": now, "symbol": symbol, "close": fixed(day.close, places), "open": fixed(day.open, places),
-            "high": fixed(day.high, places), "low": fixed(day.low, places), "volume": fixed(day.volume, lot),
+            "event_time": now,
+            "symbol": symbol,
+            "close": fixed(day.close, places),
+            "open": fixed(day.open, places),
+            "high": fixed(day.high, places),
+            "low": fixed(day.low, places),
+            "volume": fixed(day.volume, lot),
             "quote_volume": fixed(day.quote, 2),
         }
         if kind == "miniTicker":
             return wire.MiniTicker(**shared)
         change = day.close - day.open
         return wire.TickerUpdate(
-            **shared, change=fixed(change, places), change_percent=fixed(change * 100 / day.open, 3),
+            **shared,
+            change=fixed(change, places),
+            change_percent=fixed(change * 100 / day.open, 3),
             average=fixed(day.quote / day.volume if day.volume else day.close, places),
             last_qty=fixed(tape.prints[-1].qty, lot) if tape.prints else short(Decimal(0)),
-            open_time=day.time, close_time=now, first=day.first, last=day.last, trades=day.trades,
+            open_time=day.time,
+            close_time=now,
+            first=day.first,
+            last=day.last,
+            trades=day.trades,
         )
 
 

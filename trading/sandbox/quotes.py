@@ -83,8 +83,12 @@ def trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Publ
     rules = exchange.rules[symbol]
     return [
         wire.PublicTrade(
-            each.id, fixed(each.price, rules.price_precision), fixed(each.qty, rules.qty_precision),
-            fixed(each.price * each.qty, 5), each.time, each.is_buyer_maker,
+            each.id,
+            fixed(each.price, rules.price_precision),
+            fixed(each.qty, rules.qty_precision),
+            fixed(each.price * each.qty, 5),
+            each.time,
+            each.is_buyer_maker,
         )
         for each in list(exchange.tapes[symbol].prints)[-limit:]
     ]
@@ -98,13 +102,20 @@ def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
     found = [
         each
         for each in exchange.tapes[symbol].prints
-        if (from_id is None or each.id >= from_id) and (start is None or each.time >= start) and (end is None or each.time <= end)
+        if (from_id is None or each.id >= from_id)
+        and (start is None or each.time >= start)
+        and (end is None or each.time <= end)
     ]
     page = found[-limit:] if from_id is None and start is None else found[:limit]
     return [
         wire.AggTradeRow(
-            each.id, fixed(each.price, rules.price_precision), fixed(each.qty, rules.qty_precision), each.id, each.id,
-            each.time, each.is_buyer_maker,
+            each.id,
+            fixed(each.price, rules.price_precision),
+            fixed(each.qty, rules.qty_precision),
+            each.id,
+            each.id,
+            each.time,
+            each.is_buyer_maker,
         )
         for each in page
     ]
@@ -125,8 +136,16 @@ def klines(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Klin
     places, lot = exchange.rules[symbol].price_precision, exchange.rules[symbol].qty_precision
     return [
         wire.KlineRow(
-            bar.time, fixed(bar.open, places), fixed(bar.high, places), fixed(bar.low, places), fixed(bar.close, places),
-            fixed(bar.volume, lot), bar.time + interval - 1, fixed(bar.quote, 5), bar.trades, fixed(bar.taker_base, lot),
+            bar.time,
+            fixed(bar.open, places),
+            fixed(bar.high, places),
+            fixed(bar.low, places),
+            fixed(bar.close, places),
+            fixed(bar.volume, lot),
+            bar.time + interval - 1,
+            fixed(bar.quote, 5),
+            bar.trades,
+            fixed(bar.taker_base, lot),
             fixed(bar.taker_quote, 5),
         )
         for bar in bars
@@ -148,7 +167,9 @@ def premium_index(exchange: Exchange, caller: Caller, fields: Fields) -> object:
     def row(symbol: str) -> wire.PremiumIndex:
         mark = fixed(exchange.venue.mark(symbol), 8)
         rate, due = exchange.funding(symbol)
-        return wire.PremiumIndex(symbol, mark, mark, mark, fixed(rate, 8), fixed(Decimal("0.0001"), 8), due, exchange.now())
+        return wire.PremiumIndex(
+            symbol, mark, mark, mark, fixed(rate, 8), fixed(Decimal("0.0001"), 8), due, exchange.now()
+        )
 
     return _one_or_all(exchange, fields, row)
 
@@ -156,9 +177,19 @@ def premium_index(exchange: Exchange, caller: Caller, fields: Fields) -> object:
 def funding_rates(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
     """Settled rates; the sandbox settles from a funding file only."""
     symbol = optional_symbol(exchange, fields)
-    limit, start, end = read.limit(fields, 100, 1000), read.integer(fields, "startTime"), read.integer(fields, "endTime")
+    limit, start, end = (
+        read.limit(fields, 100, 1000),
+        read.integer(fields, "startTime"),
+        read.integer(fields, "endTime"),
+    )
     found = [
-        {"symbol": each, "fundingRate": format(rate, ".8f"), "fundingTime": time, "markPrice": str(fixed(mark, 8)), "rateType": "Regular"}
+        {
+            "symbol": each,
+            "fundingRate": format(rate, ".8f"),
+            "fundingTime": time,
+            "markPrice": str(fixed(mark, 8)),
+            "rateType": "Regular",
+        }
         for each, time, rate, mark in exchange.settled
         if symbol in (None, each) and (start is None or time >= start) and (end is None or time <= end)
     ]
@@ -178,13 +209,22 @@ def day_ticker(exchange: Exchange, caller: Caller, fields: Fields) -> object:
         places, lot = rules.price_precision, rules.qty_precision
         change = day.close - day.open
         return wire.Ticker24h(
-            symbol=symbol, price_change=fixed(change, places), price_change_percent=fixed(change * 100 / day.open, 3),
+            symbol=symbol,
+            price_change=fixed(change, places),
+            price_change_percent=fixed(change * 100 / day.open, 3),
             weighted_avg_price=fixed(day.quote / day.volume if day.volume else day.close, places),
             last_price=fixed(day.close, places),
             last_qty=fixed(tape.prints[-1].qty if tape.prints else Decimal(0), lot),
-            open_price=fixed(day.open, places), high_price=fixed(day.high, places), low_price=fixed(day.low, places),
-            volume=fixed(day.volume, lot), quote_volume=fixed(day.quote, 2), open_time=day.time,
-            close_time=tape.bars[-1].time + MINUTE - 1, first_id=day.first, last_id=day.last, count=day.trades,
+            open_price=fixed(day.open, places),
+            high_price=fixed(day.high, places),
+            low_price=fixed(day.low, places),
+            volume=fixed(day.volume, lot),
+            quote_volume=fixed(day.quote, 2),
+            open_time=day.time,
+            close_time=tape.bars[-1].time + MINUTE - 1,
+            first_id=day.first,
+            last_id=day.last,
+            count=day.trades,
         )
 
     return _one_or_all(exchange, fields, row)
@@ -192,7 +232,9 @@ def day_ticker(exchange: Exchange, caller: Caller, fields: Fields) -> object:
 
 def price_ticker(exchange: Exchange, caller: Caller, fields: Fields) -> object:
     def row(symbol: str) -> wire.PriceTicker:
-        return wire.PriceTicker(symbol, fixed(exchange.venue.last(symbol), exchange.rules[symbol].price_precision), exchange.now())
+        return wire.PriceTicker(
+            symbol, fixed(exchange.venue.last(symbol), exchange.rules[symbol].price_precision), exchange.now()
+        )
 
     return _one_or_all(exchange, fields, row)
 
@@ -202,7 +244,12 @@ def book_ticker(exchange: Exchange, caller: Caller, fields: Fields) -> object:
         bid, bid_qty, ask, ask_qty = exchange.publisher.best(symbol)
         places, lot = exchange.rules[symbol].price_precision, exchange.rules[symbol].qty_precision
         return wire.BookTickerRow(
-            symbol, fixed(bid, places), fixed(bid_qty, lot), fixed(ask, places), fixed(ask_qty, lot), exchange.now(),
+            symbol,
+            fixed(bid, places),
+            fixed(bid_qty, lot),
+            fixed(ask, places),
+            fixed(ask_qty, lot),
+            exchange.now(),
             exchange.publisher.updates[symbol],
         )
 
@@ -212,4 +259,8 @@ def book_ticker(exchange: Exchange, caller: Caller, fields: Fields) -> object:
 def open_interest(exchange: Exchange, caller: Caller, fields: Fields) -> object:
     symbol = symbol_of(exchange, fields)
     held = sum((abs(exchange.venue.position(account, symbol).qty) for account in exchange.venue.accounts), Decimal(0))
-    return {"symbol": symbol, "openInterest": str(fixed(held, exchange.rules[symbol].qty_precision)), "time": exchange.now()}
+    return {
+        "symbol": symbol,
+        "openInterest": str(fixed(held, exchange.rules[symbol].qty_precision)),
+        "time": exchange.now(),
+    }

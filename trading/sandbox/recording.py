@@ -31,7 +31,7 @@ def symbol_of(path: Path) -> str:
 
 def _text(path: Path) -> io.TextIOBase:
     if path.name.endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8", newline="")  # type: ignore[return-value]
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
     if path.suffix == ".zip":
         archive = zipfile.ZipFile(path)
         return io.TextIOWrapper(archive.open(archive.namelist()[0]), encoding="utf-8", newline="")
@@ -59,8 +59,9 @@ def candles(path: Path) -> Iterator[Candle]:
             continue
         try:
             time = _time(row[0])
-            made = Candle(time, *(Decimal(text) for text in row[1:5]), volume=Decimal(row[5]) if len(row) > 5 else ZERO)
-        except (ValueError, InvalidOperation, IndexError, TypeError):
+            first, high, low, last = (Decimal(text) for text in row[1:5])
+            made = Candle(time, first, high, low, last, Decimal(row[5]) if len(row) > 5 else ZERO)
+        except (ValueError, InvalidOperation, IndexError):
             raise Unreadable(f"{path}: line {number} is no candle") from None
         if time > newest:
             newest = time

@@ -6,7 +6,7 @@ that is exact ("60000.00", never "6E+4") and spares the encoder the search for e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import cast
@@ -17,7 +17,6 @@ from trading.core import records
 from trading.gateways.binance import wire
 from trading.model import Bracket, Instrument, MarginMode
 
-ASSETS = ("USDT", "BNB")
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
 
 
@@ -47,7 +46,9 @@ def short(value: Decimal, places: int = 8) -> Decimal:
 # --------------------------------------------------------------------------- orders
 
 
-def order_answer(order: records.Order, rules: Instrument, legacy: bool = False, modified: int | None = None) -> wire.Order:
+def order_answer(
+    order: records.Order, rules: Instrument, legacy: bool = False, modified: int | None = None
+) -> wire.Order:
     """An order as placing, amending and cancelling answer it; `legacy` adds what vanished in 2026-06."""
     executed = fixed(order.executed, rules.qty_precision)
     return wire.Order(
@@ -135,201 +136,12 @@ def income_row(income: records.Income) -> wire.Income:
     )
 
 
-# --------------------------------------------------------------------------- account
-
-
-def alias(account: str) -> str:
-    """The accountAlias of balances: a few letters that stay the same."""
-    return (account + "xxxx")[:4]
-
-
-def balances(account: str, funds: records.Funds) -> list[wire.BalanceRow]:
-    zero = money(Decimal(0))
-    others = [
-        wire.BalanceRow(
-            account_alias=alias(account), asset=asset, balance=zero, cross_wallet_balance=zero, cross_un_pnl=zero,
-            available_balance=zero, max_withdraw_amount=zero, margin_available=True, update_time=0,
-        )
-        for asset in ASSETS
-        if asset != funds.asset
-    ]
-    available = money(funds.available)
-    return [
-        wire.BalanceRow(
-            account_alias=alias(account),
-            asset=funds.asset,
-            balance=money(funds.wallet),
-            cross_wallet_balance=money(funds.cross_wallet),
-            cross_un_pnl=money(funds.cross_unrealized_pnl),
-            available_balance=available,
-            max_withdraw_amount=money(withdrawable(funds)),
-            margin_available=True,
-            update_time=funds.updated,
-        ),
-        *others,
-    ]
-
-
-def withdrawable(funds: records.Funds) -> Decimal:
-    """What may leave: unrealised profit may not."""
-    return max(Decimal(0), min(funds.available, funds.available - max(Decimal(0), funds.cross_unrealized_pnl)))
-
-
-def asset_row(funds: records.Funds, old: bool) -> wire.AccountAsset:
-    """The quote asset inside the account answer; `old` = v2."""
-    return wire.AccountAsset(
-        asset=funds.asset,
-        wallet_balance=money(funds.wallet),
-        unrealized_profit=money(funds.unrealized_pnl),
-        margin_balance=money(funds.wallet + funds.unrealized_pnl),
-        maint_margin=money(funds.maintenance),
-        initial_margin=money(funds.position_margin + funds.open_order_margin),
-        position_initial_margin=money(funds.position_margin),
-        open_order_initial_margin=money(funds.open_order_margin),
-        cross_wallet_balance=money(funds.cross_wallet),
-        cross_un_pnl=money(funds.cross_unrealized_pnl),
-        available_balance=money(funds.available),
-        max_withdraw_amount=money(withdrawable(funds)),
-        margin_available=True if old else msgspec.UNSET,
-        update_time=funds.updated,
-    )
-
-
-def empty_asset(asset: str, old: bool) -> wire.AccountAsset:
-    nothing = records.Funds(asset, *(Decimal(0),) * 8, updated=0)
-    return asset_row(nothing, old)
-
-
-def account_new(funds: records.Funds, positions: Iterable[records.PositionView], rules: dict[str, Instrument]) -> wire.AccountState:
-    """GET v3/account."""
-    held = [
-        wire.AccountPosition(
-            symbol=view.symbol,
-            position_amt=fixed(view.qty, rules[view.symbol].qty_precision),
-            unrealized_profit=money(view.unrealized_pnl),
-            isolated_margin=money(isolated_margin(view)),
-            notional=money(view.notional),
-            isolated_wallet=money(view.isolated_wallet),
-            initial_margin=money(view.initial_margin),
-            maint_margin=money(view.maintenance),
-            update_time=view.updated,
-        )
-        for view in positions
-    ]
-    return _account(funds, held, old=False)
-
-
-def account_old(funds: records.Funds, positions: Iterable[records.PositionView], rules: dict[str, Instrument]) -> wire.AccountState:
-    """GET v2/account: a row for every symbol."""
-    held = [
-        wire.AccountPosition(
-            symbol=view.symbol,
-            position_amt=fixed(view.qty, rules[view.symbol].qty_precision),
-            unrealized_profit=money(view.unrealized_pnl),
-            isolated_wallet=money(view.isolated_wallet),
-            notional=money(view.notional),
-            initial_margin=money(view.initial_margin),
-            maint_margin=money(view.maintenance),
-            position_initial_margin=money(view.position_margin),
-            open_order_initial_margin=money(view.open_order_margin),
-            leverage=str(view.leverage),
-            isolated=view.margin_mode is MarginMode.ISOLATED,
-            entry_price=short(view.entry),
-            break_even_price=short(view.break_even),
-            max_notional=str(short(view.max_notional)),
-            bid_notional=short(view.bid_notional),
-            ask_notional=short(view.ask_notional),
-            update_time=view.updated,
-        )
-        for view in positions
-    ]
-    return _account(funds, held, old=True)
-
-
-def _account(funds: records.Funds, positions: list[wire.AccountPosition], old: bool) -> wire.AccountState:
-    unset = msgspec.UNSET
-    return wire.AccountState(
-        fee_tier=0 if old else unset,
-        fee_burn=False if old else unset,
-        can_trade=True if old else unset,
-        can_deposit=True if old else unset,
-        can_withdraw=True if old else unset,
-        update_time=0 if old else unset,
-        multi_assets_margin=False if old else unset,
-        trade_group_id=-1 if old else unset,
-        total_initial_margin=money(funds.position_margin + funds.open_order_margin),
-        total_maint_margin=money(funds.maintenance),
-        total_wallet_balance=money(funds.wallet),
-        total_unrealized_profit=money(funds.unrealized_pnl),
-        total_margin_balance=money(funds.wallet + funds.unrealized_pnl),
-        total_position_initial_margin=money(funds.position_margin),
-        total_open_order_initial_margin=money(funds.open_order_margin),
-        total_cross_wallet_balance=money(funds.cross_wallet),
-        total_cross_un_pnl=money(funds.cross_unrealized_pnl),
-        available_balance=money(funds.available),
-        max_withdraw_amount=money(withdrawable(funds)),
-        assets=[asset_row(funds, old), *(empty_asset(asset, old) for asset in ASSETS if asset != funds.asset)],
-        positions=positions,
-    )
-
-
-def isolated_margin(view: records.PositionView) -> Decimal:
-    """Isolated wallet with its unrealised PnL; 0 for cross."""
-    return view.isolated_wallet + view.unrealized_pnl if view.margin_mode is MarginMode.ISOLATED else Decimal(0)
-
-
-def risk_new(view: records.PositionView, rules: Instrument) -> wire.PositionRisk:
-    """A row of v3/positionRisk."""
-    return wire.PositionRisk(
-        symbol=view.symbol,
-        position_amt=fixed(view.qty, rules.qty_precision),
-        entry_price=short(view.entry),
-        break_even_price=short(view.break_even),
-        mark_price=fixed(view.mark, 8),
-        un_realized_profit=money(view.unrealized_pnl),
-        liquidation_price=short(view.liquidation_price),
-        isolated_margin=money(isolated_margin(view)),
-        notional=money(view.notional),
-        margin_asset=rules.quote,
-        isolated_wallet=money(view.isolated_wallet),
-        initial_margin=money(view.initial_margin),
-        maint_margin=money(view.maintenance),
-        position_initial_margin=money(view.position_margin),
-        open_order_initial_margin=money(view.open_order_margin),
-        adl=1 if view.qty else 0,
-        bid_notional=short(view.bid_notional),
-        ask_notional=short(view.ask_notional),
-        update_time=view.updated,
-    )
-
-
-def risk_old(view: records.PositionView, rules: Instrument) -> wire.PositionRisk:
-    """A row of v2/positionRisk."""
-    return wire.PositionRisk(
-        symbol=view.symbol,
-        position_amt=fixed(view.qty, rules.qty_precision),
-        entry_price=short(view.entry),
-        break_even_price=short(view.break_even),
-        mark_price=fixed(view.mark, 8),
-        un_realized_profit=money(view.unrealized_pnl),
-        liquidation_price=short(view.liquidation_price),
-        isolated_margin=money(isolated_margin(view)),
-        notional=money(view.notional),
-        isolated_wallet=money(view.isolated_wallet),
-        margin_type=margin_word(view.margin_mode),
-        is_auto_add_margin="false",
-        leverage=str(view.leverage),
-        max_notional_value=str(short(view.max_notional)),
-        update_time=view.updated,
-    )
+# --------------------------------------------------------------------------- user events
 
 
 def margin_word(mode: MarginMode) -> str:
     """Lower case, as positions and user events say it."""
     return "isolated" if mode is MarginMode.ISOLATED else "cross"
-
-
-# --------------------------------------------------------------------------- user events
 
 
 def order_event(update: records.OrderUpdate, rules: Instrument, sent: int) -> wire.OrderTradeUpdate:
@@ -389,7 +201,7 @@ def lite_event(update: records.OrderUpdate, trade: records.Trade, rules: Instrum
     )
 
 
-def account_event(update: records.BalanceUpdate, rules: dict[str, Instrument], sent: int) -> wire.AccountUpdate:
+def account_event(update: records.BalanceUpdate, rules: Mapping[str, Instrument], sent: int) -> wire.AccountUpdate:
     return wire.AccountUpdate(
         event_time=sent,
         time=update.time,
@@ -431,7 +243,9 @@ def symbol_info(rules: Instrument) -> wire.SymbolInfo:
     filters = [
         wire.Filter(
             "PRICE_FILTER",
-            min_price=short(rules.min_price), max_price=short(rules.max_price), tick_size=fixed(rules.tick_size, rules.price_precision),
+            min_price=short(rules.min_price),
+            max_price=short(rules.max_price),
+            tick_size=fixed(rules.tick_size, rules.price_precision),
         ),
         wire.Filter("LOT_SIZE", min_qty=least, max_qty=short(rules.max_qty), step_size=step),
         wire.Filter("MARKET_LOT_SIZE", min_qty=least, max_qty=short(rules.market_max_qty), step_size=step),
@@ -439,7 +253,9 @@ def symbol_info(rules: Instrument) -> wire.SymbolInfo:
         wire.Filter("MIN_NOTIONAL", notional=short(rules.min_notional)),
         wire.Filter(
             "PERCENT_PRICE",
-            multiplier_up=fixed(rules.multiplier_up, 4), multiplier_down=fixed(rules.multiplier_down, 4), multiplier_decimal="4",
+            multiplier_up=fixed(rules.multiplier_up, 4),
+            multiplier_down=fixed(rules.multiplier_down, 4),
+            multiplier_decimal="4",
         ),
         wire.Filter("POSITION_RISK_CONTROL", position_control_side="NONE"),
     ]

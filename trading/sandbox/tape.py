@@ -18,9 +18,21 @@ DAY = 86_400_000
 KEPT_PRINTS = 2000
 KEPT_BARS = 10_000
 INTERVALS = {
-    "1m": MINUTE, "3m": 3 * MINUTE, "5m": 5 * MINUTE, "15m": 15 * MINUTE, "30m": 30 * MINUTE,
-    "1h": 60 * MINUTE, "2h": 120 * MINUTE, "4h": 240 * MINUTE, "6h": 360 * MINUTE, "8h": 480 * MINUTE,
-    "12h": 720 * MINUTE, "1d": DAY, "3d": 3 * DAY, "1w": 7 * DAY, "1M": 30 * DAY,
+    "1m": MINUTE,
+    "3m": 3 * MINUTE,
+    "5m": 5 * MINUTE,
+    "15m": 15 * MINUTE,
+    "30m": 30 * MINUTE,
+    "1h": 60 * MINUTE,
+    "2h": 120 * MINUTE,
+    "4h": 240 * MINUTE,
+    "6h": 360 * MINUTE,
+    "8h": 480 * MINUTE,
+    "12h": 720 * MINUTE,
+    "1d": DAY,
+    "3d": 3 * DAY,
+    "1w": 7 * DAY,
+    "1M": 30 * DAY,
 }
 """Lengths in ms; 1M is taken as 30 days."""
 
@@ -64,8 +76,20 @@ class Bar(Struct):
         self.last = other.last or self.last
 
     def copy(self, time: int) -> Bar:
-        return Bar(time, self.open, self.high, self.low, self.close, self.volume, self.quote, self.trades,
-                   self.taker_base, self.taker_quote, self.first, self.last)
+        return Bar(
+            time,
+            self.open,
+            self.high,
+            self.low,
+            self.close,
+            self.volume,
+            self.quote,
+            self.trades,
+            self.taker_base,
+            self.taker_quote,
+            self.first,
+            self.last,
+        )
 
 
 class Tape:
@@ -155,7 +179,7 @@ class Tape:
 
     def invent(self, price: Decimal, now: int, seed: int, minutes: int = 1440) -> None:
         """A past for a market that has none: seeded one-minute bars that end at `price`."""
-        chance = random.Random(f"{seed}/{self.rules.symbol}")  # noqa: S311 - a made-up market, nothing secret
+        chance = random.Random(f"{seed}/{self.rules.symbol}")
         level, closes = 0.0, [0.0]
         for _ in range(minutes * 4):
             level += chance.gauss(0.0, 0.0006 * math.sqrt(15)) - level * 15 * math.log(2) / 600
@@ -166,8 +190,20 @@ class Tape:
             path = [self._near(price, step - shift) for step in closes[minute * 4 : minute * 4 + 5]]
             volume = self.rules.floor_qty(Decimal(f"{chance.uniform(20, 60):.3f}"))
             quote = volume * path[-1]
-            self.bars.append(Bar(start + minute * MINUTE, path[0], max(path), min(path), path[-1], volume, quote,
-                                 240, self.rules.floor_qty(volume / 2), quote / 2))
+            self.bars.append(
+                Bar(
+                    start + minute * MINUTE,
+                    path[0],
+                    max(path),
+                    min(path),
+                    path[-1],
+                    volume,
+                    quote,
+                    240,
+                    self.rules.floor_qty(volume / 2),
+                    quote / 2,
+                )
+            )
 
     def _near(self, price: Decimal, distance: float) -> Decimal:
         return self.rules.round_price(price * Decimal(f"{math.exp(distance):.10f}"))

@@ -16,7 +16,7 @@ from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.feeds import Feed
 from trading.sandbox.orders import worded
 from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS, WEIGHT
-from trading.sandbox.refusal import Refusal
+from trading.sandbox.refusal import Refusal, missing
 from trading.sandbox.rest import Silence, act, encoded
 from trading.sandbox.routes import SOCKET, Route, Security
 
@@ -52,7 +52,7 @@ class Session:
         try:
             request = _DECODER.decode(data)
         except msgspec.ValidationError:
-            self._refuse(Raw(b"null"), Refusal(-1102, "Mandatory parameter 'method' was not sent, was empty/null, or malformed."), {})
+            self._refuse(Raw(b"null"), missing("method"), {})
             return
         except msgspec.DecodeError:
             self._refuse(Raw(b"null"), Refusal(-1135, "Invalid JSON Request"), {})

@@ -248,7 +248,7 @@ function seen() {
   if (!document.hidden) { document.title = standing.bot.first_name || "Local chat"; unreadMark && read(); }
 }
 let unreadMark = false;
-async function read() { unreadMark = false; await post(`/chat/${me}/read`); }
+async function read() { unreadMark = false; await post(`/chat/${me}/read`).catch(() => {}); }
 
 function put(body) {
   const old = messages.get(body.message_id);
@@ -508,13 +508,17 @@ async function become(person) {
   me = person;
   history.replaceState(null, "", "#" + person);
   answerTo(null); acting("");
+  messages = new Map();
+  $("list").replaceChildren();
+  frame({});
   await load();
   box.focus();
 }
 
 async function load() {
   const wanted = me;
-  const [found] = await Promise.all([get(`/chat/${me}/messages`), loadCommands()]);
+  let found;
+  try { [found] = await Promise.all([get(`/chat/${me}/messages`), loadCommands()]); } catch { return lost(); }
   if (wanted !== me) return;
   messages = new Map();
   const part = document.createDocumentFragment();
@@ -527,18 +531,21 @@ async function load() {
 
 /* ---- live ------------------------------------------------------------------------------- */
 
+function lost() { status("local chat not reached…", false); }
+const refresh = () => get("/chat/state").then(frame, lost);
+
 function listen() {
   const source = new EventSource("/chat/events");
   let opened = false;
   source.onopen = () => { if (opened) load(); opened = true; };
-  source.onerror = () => status("local chat not reached…", false);
+  source.onerror = lost;
   source.onmessage = ({ data }) => happened(JSON.parse(data));
 }
 
 function happened(event) {
-  if (event.type === "state") return event.people ? frame(event) : get("/chat/state").then(frame);
-  if (event.type === "commands") return loadCommands();
-  if (event.person !== me) { if (event.type === "message") get("/chat/state").then(frame); return; }
+  if (event.type === "state") return event.people ? frame(event) : refresh();
+  if (event.type === "commands") return loadCommands().catch(lost);
+  if (event.person !== me) { if (event.type === "message") refresh(); return; }
   if (event.type === "message") {
     put(event.message);
     if (event.message.outgoing) arrived(event.message);

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from trading.gateways.binance import wire
 from trading.gateways.binance.rest import Rest
+from trading.gateways.binance.signing import Parameter
 
 WEEK = 7 * 86_400_000
 """The widest window these lists may be asked for."""
 PAGE = 1000
 HOUR = 3_600_000
+KEPT = 90 * 86_400_000
+"""How long the venue remembers, ms."""
 
 
 def windows(since: int, now: int) -> list[tuple[int, int]]:
     """[since, now] in pieces of at most seven days; the last one is open to what happens meanwhile."""
+    since = max(since, now - KEPT)
     starts = range(since, max(now, since + 1), WEEK)
     return [(start, start + WEEK - 1) for start in starts]
 
@@ -21,7 +25,7 @@ async def trades_after(rest: Rest, symbol: str, floor: int) -> list[wire.UserTra
     """Every trade of the account on `symbol` with an id above `floor`, ascending."""
     found: list[wire.UserTrade] = []
     while True:
-        query = {"symbol": symbol, "fromId": floor + 1, "limit": PAGE}
+        query: dict[str, Parameter] = {"symbol": symbol, "fromId": floor + 1, "limit": PAGE}
         page = wire.decode(await rest.read("/fapi/v1/userTrades", query), list[wire.UserTrade])
         found += [trade for trade in page if trade.id > floor]
         if len(page) < PAGE:
@@ -32,7 +36,7 @@ async def trades_after(rest: Rest, symbol: str, floor: int) -> list[wire.UserTra
 async def trades_since(rest: Rest, symbol: str, since: int, now: int) -> list[wire.UserTrade]:
     """Every trade of the account on `symbol` not older than `since`, ascending; by windows until the first is found."""
     for start, end in windows(since, now):
-        query = {"symbol": symbol, "startTime": start, "endTime": end, "limit": PAGE}
+        query: dict[str, Parameter] = {"symbol": symbol, "startTime": start, "endTime": end, "limit": PAGE}
         page = wire.decode(await rest.read("/fapi/v1/userTrades", query), list[wire.UserTrade])
         if page:
             first = min(trade.id for trade in page)
@@ -44,7 +48,7 @@ async def orders_since(rest: Rest, symbol: str, since: int, now: int) -> list[wi
     """Orders of every state created since; a full page may hide some, whoever needs one asks for it by name."""
     found: list[wire.Order] = []
     for start, end in windows(since, now):
-        query = {"symbol": symbol, "startTime": start, "endTime": end, "limit": PAGE}
+        query: dict[str, Parameter] = {"symbol": symbol, "startTime": start, "endTime": end, "limit": PAGE}
         found += wire.decode(await rest.read("/fapi/v1/allOrders", query), list[wire.Order])
     return found
 
@@ -54,12 +58,12 @@ async def fundings_since(rest: Rest, symbol: str, since: int, now: int) -> list[
     found: dict[int, wire.Income] = {}
     for start, end in windows(since, now):
         while start <= end:
-            query = {"symbol": symbol, "incomeType": "FUNDING_FEE", "startTime": start, "endTime": end, "limit": PAGE}
+            query: dict[str, Parameter] = {"symbol": symbol, "incomeType": "FUNDING_FEE", "startTime": start, "endTime": end, "limit": PAGE}
             page = wire.decode(await rest.read("/fapi/v1/income", query, weight=30), list[wire.Income])
             found.update((row.tran_id, row) for row in page if row.symbol == symbol)
             if len(page) < PAGE:
                 break
-            start = max(row.time for row in page)
+            start = max(start + 1, *(row.time for row in page))
     return sorted(found.values(), key=lambda row: row.time)
 
 

@@ -9,6 +9,7 @@ import structlog
 from trading.gateways.binance import wire
 from trading.gateways.binance.events import ONE, is_quote
 from trading.gateways.binance.rest import Rest
+from trading.gateways.binance.signing import Parameter
 from trading.ports import Rejected
 
 log = structlog.get_logger("binance")
@@ -78,7 +79,7 @@ class Rates:
         return rate
 
     async def _read(self, asset: str, quote: str, minute: int) -> None:
-        query = {"symbol": asset + quote, "interval": "1m", "startTime": minute * MINUTE, "limit": PAGE}
+        query: dict[str, Parameter] = {"symbol": asset + quote, "interval": "1m", "startTime": minute * MINUTE, "limit": PAGE}
         try:
             body = await self._rest.get("/fapi/v1/klines", query, weight=2)
         except Rejected:

@@ -1,0 +1,65 @@
+"""What a sandbox keeps between runs: its books and where its market stands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from trading.core.records import VenueState
+
+VERSION = 1
+
+
+class Saved(Struct):
+    """Everything of a sandbox that a restart needs."""
+
+    version: int
+    market: str
+    """Which market it was: `synthetic`, `still` or the tapes by name and size."""
+    passed: int
+    """Points of the tape that are behind."""
+    is_held: bool
+    hedged: list[str]
+    venue: VenueState
+
+
+class Foreign(ValueError):
+    """A state file that this sandbox cannot go on from, with why."""
+
+
+def save(path: Path, saved: Saved) -> None:
+    """Write the whole file beside the old one, then take its place: a crash leaves one of the two."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as file:
+        file.write(msgspec.json.encode(saved))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+
+
+def load(path: Path, market: str) -> Saved | None:
+    """What was saved, None where nothing was; raises Foreign for a broken file or another market's."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        saved = msgspec.json.decode(data, type=Saved)
+    except msgspec.DecodeError as error:
+        raise Foreign(f"{path}: not a state file of this sandbox ({error})") from None
+    if saved.version != VERSION:
+        raise Foreign(f"{path}: written by another version of the sandbox")
+    if saved.market != market:
+        raise Foreign(f"{path}: belongs to another market ({saved.market}); remove it to begin anew with {market}")
+    return saved
+
+
+def market_name(tapes: dict[str, Path], still: bool) -> str:
+    """How a market is recognised."""
+    if not tapes:
+        return "still" if still else "synthetic"
+    return " ".join(f"{symbol}={path.name}:{path.stat().st_size}" for symbol, path in sorted(tapes.items()))
