@@ -23,8 +23,9 @@ from msgspec import Struct
 from bot.words import translated as _
 from service import Chat, Keys, Trouble
 from storage.lock import FileLock, Taken
+from trading.gateways.catalog import local
 from trading.model import Environment
-from trading.ports import Credentials, Endpoints
+from trading.ports import Credentials
 
 ROOT = Path(__file__).resolve().parent
 OWNER = 1001
@@ -38,6 +39,9 @@ START_SECONDS = 30.0
 END_SECONDS = 5.0
 SERVICE_END_SECONDS = 15.0
 RECORD = "demo.json"
+MARKET = {"replay", "seed"}
+"""Options that make a market what it is; the others may change when its sandbox starts again."""
+DEFAULTS: dict[str, Any] = {"seed": 1, "speed": 300.0, "settle": 200}
 
 
 class Child(Struct):
@@ -127,9 +131,9 @@ class Demo:
     def keys(self) -> Keys:
         """The demo's exchange account."""
         assert self.record.sandbox is not None
-        where = f"127.0.0.1:{self.record.sandbox.port}"
-        endpoints = Endpoints(f"http://{where}", f"ws://{where}/ws-fapi/v1", f"ws://{where}")
-        return Keys("demo", Environment.DEMO, Credentials(ACCOUNT_KEY, ACCOUNT_SECRET), endpoints)
+        return Keys(
+            "sandbox", Environment.DEMO, Credentials(ACCOUNT_KEY, ACCOUNT_SECRET), local(self.record.sandbox.port)
+        )
 
     @property
     def page(self) -> str:
@@ -155,12 +159,12 @@ class Demo:
         sandbox_lives, chat_lives = await asyncio.gather(
             self._lives("sandbox", self.record.sandbox), self._lives("chat", self.record.chat)
         )
-        self._compare(options)
+        self._compare(options, sandbox_lives)
         if chat_lives:
             self._check_port(port)
         if not sandbox_lives:
             old = self.record.sandbox
-            chosen = dict(options) or (old.options if old else {})
+            chosen = {**(old.options if old and self._has_saved else {}), **options}
             self.record.sandbox = Child(0, free_port(old.port if old else 0), secrets.token_hex(16), chosen)
             await self._start("sandbox", self.record.sandbox, sandbox_arguments(self.folder, chosen))
         if not chat_lives:
@@ -169,15 +173,22 @@ class Demo:
             self.record.chat = Child(0, self._page_port(port, old), token)
             await self._start("chat", self.record.chat, ["--state", str(self.folder / "chat.json")])
 
-    def _compare(self, options: Mapping[str, Any]) -> None:
-        """What was asked for must be what the sandbox is: its books belong to its market."""
-        old = self.record.sandbox
-        for name, value in options.items() if old is not None else ():
-            if old is not None and old.options.get(name) != value:
+    @property
+    def _has_saved(self) -> bool:
+        """Whether a sandbox that ended in order will go on from where it was."""
+        return (self.folder / "sandbox.json").exists()
+
+    def _compare(self, options: Mapping[str, Any], is_alive: bool) -> None:
+        """What is asked for must be what the sandbox is or was: its books belong to its market."""
+        old = self.record.sandbox.options if self.record.sandbox is not None else {}
+        if not is_alive and not self._has_saved:
+            return
+        for name in options if is_alive else options.keys() & MARKET:
+            if old.get(name, DEFAULTS.get(name)) != options[name]:
                 raise Trouble(
-                    _(
-                        "The sandbox of this demo runs with another --{name}; start again from nothing with --fresh."
-                    ).format(name=name)
+                    _("The sandbox of this demo has another --{name}: --fresh begins anew with yours.").format(
+                        name=name
+                    )
                 )
 
     def _check_port(self, port: int | None) -> None:

@@ -10,7 +10,7 @@ import webbrowser
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import structlog
 import typer
@@ -22,11 +22,13 @@ import demo as demos
 import logs
 import service
 import settings as choices
+from bot.localchat import server as localchat
 from bot.words import translated as _
 from storage import accounts, users
 from storage.users import Role
 from trading.model import Environment
 from trading.ports import Credentials
+from trading.sandbox import server as exchange
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,7 +81,7 @@ def first_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def fail(sentence: str) -> None:
+def fail(sentence: str) -> NoReturn:
     """Say what to do and end."""
     screen.print(sentence, style="red" if screen.is_terminal else None, markup=False, soft_wrap=True)
     raise typer.Exit(1)
@@ -302,7 +304,44 @@ def sandbox(
     debug: Debug = False,
 ) -> None:
     """An exchange on 127.0.0.1 that speaks Binance's USDⓈ-M protocol. Its address is printed on stdout."""
-    raise NotImplementedError
+    if limits not in ("real", "off"):
+        fail(_("--limits is real or off."))
+    try:
+        openings = tuple(exchange.Opening.parse(each) for each in account or ()) or (exchange.DEFAULT_ACCOUNT,)
+    except ValueError as error:
+        fail(_("--account: {why}.").format(why=error))
+    options = exchange.Options(
+        accounts=openings,
+        seed=1 if seed is None else seed,
+        replay=tuple(tape(each) for each in replay or ()),
+        speed=300 if speed is None else speed,
+        hold=hold,
+        settle=200 if settle is None else settle,
+        limits=limits == "real",
+        state=state,
+        funding=tuple(tape(each) for each in funding or ()),
+    )
+    logs.set_up(log, "debug" if debug else "info", masking=logs.Masking(opening.secret for opening in openings))
+    try:
+        service.spin(exchange_open(options, port or 0))
+    except (exchange.Unreadable, exchange.Foreign) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(_("Port {port} cannot be used: {why}.").format(port=port, why=error.strerror or error))
+
+
+async def exchange_open(options: exchange.Options, port: int) -> None:
+    """The sandbox until SIGTERM or SIGINT; its address on stdout once it answers."""
+    token = os.environ.pop(demos.TOKEN_VARIABLE, "")
+    bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    bound.add_done_callback(lambda done: done.cancelled() or say(f"http://127.0.0.1:{done.result()}"))
+    await exchange.serve(options, port=port, ready=bound, token=token)
+
+
+def say(line: str) -> None:
+    """One line for a program that reads stdout."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 @app.command(hidden=True)
@@ -314,7 +353,18 @@ def chat(
     debug: Debug = False,
 ) -> None:
     """A Telegram Bot API server with a chat page on 127.0.0.1; its token comes in TRELLIS_PROCESS_TOKEN."""
-    raise NotImplementedError
+    token = os.environ.pop(demos.TOKEN_VARIABLE, "")
+    if not token:
+        fail(_("TRELLIS_PROCESS_TOKEN is not set: this command is the demo's, start that."))
+    logs.set_up(log, "debug" if debug else "info", masking=logs.Masking([token]))
+    people = [(demos.OWNER, _("You"), "you")]
+    options = localchat.Options(
+        token, "trellis_demo_bot", people, state, port=port or 0, ready=lambda bound: say(f"http://127.0.0.1:{bound}/")
+    )
+    try:
+        service.spin(localchat.serve(options))
+    except OSError as error:
+        fail(_("Port {port} cannot be used: {why}.").format(port=port, why=error.strerror or error))
 
 
 # --------------------------------------------------------------------------- people and keys

@@ -37,10 +37,9 @@ from trading.ports import Account, Broken, Credentials, Endpoints, Gateway
 log = structlog.get_logger("service")
 T = TypeVar("T")
 
+VERSION = "0.1.0"
 ALIVE_SECONDS = 10.0
 ALIVE_LIMIT = 60.0
-END_SECONDS = 8.0
-"""How long the parts may take to end before the process goes anyway; whatever is left the exchange still knows."""
 
 
 class Trouble(Exception):
@@ -178,7 +177,7 @@ class Opener:
                 ) from None
             except VaultError as error:
                 raise Broken(str(error)) from None
-        return await open_gateway(account, credentials)
+        return open_gateway(account, credentials)
 
 
 async def run(
@@ -214,7 +213,17 @@ async def run(
                 parts.create_task(_trade(desk, schedule), name="trading"),
             ]
             if chat is not None:
-                tasks.append(parts.create_task(_talk(database, desk, journal, chat), name="chat"))
+                front = Front(
+                    chat.token,
+                    desk,
+                    database,
+                    base_url=chat.api or None,
+                    owner_id=owner or None,
+                    clock=now,
+                    version=VERSION,
+                )
+                tasks.append(parts.create_task(front.run(), name="chat"))
+                tasks.append(parts.create_task(front.deliver(), name="outbox"))
             log.info("service_started", pid=os.getpid(), accounts=len(keys), chat=chat is not None)
             await ready()
             await stop.wait()
@@ -237,11 +246,6 @@ async def _trade(desk: Desk, schedule: Schedule) -> None:
             await asyncio.Event().wait()
     finally:
         await desk.close()
-
-
-async def _talk(database: Database, desk: Desk, journal: DatabaseJournal, chat: Chat) -> None:
-    """The chat and its outbox, until cancelled: trading goes on whatever happens to Telegram."""
-    raise NotImplementedError
 
 
 async def _touch(file: Path) -> None:

@@ -21,7 +21,11 @@ STEPS = ("symbol", "direction", "range", "grids", "investment", "leverage")
 """The questions of the short wizard, in order; everything else has a default and is under "more settings"."""
 FIELDS: dict[str, tuple[str, ...]] = {"range": ("lower", "upper")}
 """The parameters behind a step, where they are not the step's own name."""
-STANDS_IN: dict[str, tuple[str, ...]] = {"range": ("levels",), "grids": ("step", "levels"), "investment": ("per_order",)}
+STANDS_IN: dict[str, tuple[str, ...]] = {
+    "range": ("levels",),
+    "grids": ("step", "levels"),
+    "investment": ("per_order",),
+}
 """Any of these answers the step too."""
 PREVIEW = "preview"
 
@@ -73,6 +77,8 @@ def put(draft: Draft, values: Mapping[str, str]) -> Draft:
     for step, others in STANDS_IN.items():
         if any(name in values for name in fields_of(step)):
             fields = {name: value for name, value in fields.items() if name not in others}
+            if "levels" in others and fields.get("spacing") == "custom" and "levels" not in values:
+                del fields["spacing"]
     fields |= values
     changed = replace(draft, fields=fields)
     return replace(changed, step=following(changed))
@@ -97,7 +103,10 @@ def _range(text: str) -> dict[str, str]:
     for parting in ("-", " to ", " bis ", "..", ";", "/", " "):
         left, found, right = plain.partition(parting)
         if found and left.strip() and right.strip():
-            return {"lower": PARAMETERS["lower"].read(left), "upper": PARAMETERS["upper"].read(right)}
+            lower, upper = PARAMETERS["lower"].read(left), PARAMETERS["upper"].read(right)
+            if Decimal(lower) >= Decimal(upper):
+                raise Declined(Refusal("upper_not_above_lower", {"lower": lower, "upper": upper}))
+            return {"lower": lower, "upper": upper}
     raise Declined(Refusal("range_wanted", {"text": text[:40]}))
 
 

@@ -31,7 +31,12 @@ class Pages:
     """Every page, by the verb of the button that opens it."""
 
     def __init__(
-        self, desk: Desk, seals: Seals, clock: Callable[[], int], version: str, own: Callable[[], Awaitable[list[HealthRow]]]
+        self,
+        desk: Desk,
+        seals: Seals,
+        clock: Callable[[], int],
+        version: str,
+        own: Callable[[], Awaitable[list[HealthRow]]],
     ) -> None:
         self._desk = desk
         self._seals = seals

@@ -13,7 +13,7 @@ from telegram import Bot, CallbackQuery, InlineKeyboardButton, InlineKeyboardMar
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, NetworkError, RetryAfter, TelegramError, TimedOut
 
-from bot.menu import Screen, encode, split
+from bot.menu import Button, Screen, encode, split
 
 log = structlog.get_logger("bot.panel")
 T = TypeVar("T")
@@ -34,9 +34,11 @@ def markup(screen: Screen) -> InlineKeyboardMarkup | None:
     """The buttons as Telegram takes them."""
     if not screen.rows:
         return None
-    return InlineKeyboardMarkup(
-        [[InlineKeyboardButton(b.text, callback_data=encode(b.press), style=b.style or None) for b in row] for row in screen.rows]
-    )
+    return InlineKeyboardMarkup([[_key(button) for button in row] for row in screen.rows])
+
+
+def _key(button: Button) -> InlineKeyboardButton:
+    return InlineKeyboardButton(button.text, callback_data=encode(button.press), style=button.style or None)
 
 
 class Panel:

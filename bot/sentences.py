@@ -49,8 +49,8 @@ SENTENCES: dict[str, str] = {
     "b_continue": "Continue",
     # home
     "hello": "Trellis",
-    "home_none": "No grids yet. A grid buys a little lower and sells a little higher, over and over, inside a range you "
-    "choose. Tap “New grid” to set one up; nothing is traded before you confirm.",
+    "home_none": "No grids yet. A grid buys a little lower and sells a little higher, over and over, inside a "
+    "range you choose. Tap “New grid” to set one up; nothing is traded before you confirm.",
     "home_summary": "{running} running of {grids}",
     "home_grid": "Grid profit",
     "home_floating": "Floating PnL",
@@ -118,8 +118,8 @@ SENTENCES: dict[str, str] = {
     "help_line": "/new SYMBOL [long|neutral|short] LOWER-UPPER GRIDS [INVESTMENTu] [Nx]",
     "help_example": "/new BTCUSDT neutral 58000-72000 40 500u 5x",
     "help_more": "More settings follow as name=value, for example sl=55000:",
-    "help_profit": "Grid profit is what completed pairs have earned, after both fees. Floating PnL is what open lots are "
-    "worth now against their entry; it comes and goes with the price. The two are always shown apart.",
+    "help_profit": "Grid profit is what completed pairs have earned, after both fees. Floating PnL is what open lots "
+    "are worth now against their entry; it comes and goes with the price. The two are always shown apart.",
     "help_commands": "Commands",
     "version": "Trellis {version}",
     # commands, for the menu
@@ -147,8 +147,8 @@ SENTENCES: dict[str, str] = {
     "confirm_pause_2": "Resume places the same orders again.",
     "confirm_resume": "Resume {name}?",
     "confirm_resume_1": "The grid's orders are placed again between {lower} and {upper}.",
-    "confirm_resume_initial": "The initial order was not wholly filled. Try the rest of it again at the market price, or "
-    "go on without it (those slots wait until the price has passed them).",
+    "confirm_resume_initial": "The initial order was not wholly filled. Try the rest of it again at the market price, "
+    "or go on without it (those slots wait until the price has passed them).",
     "confirm_stop": "Stop {name}?",
     "confirm_stop_1": "{orders} will be cancelled.",
     "confirm_stop_2": "Position: {position}, floating {floating}.",

@@ -249,11 +249,7 @@ class Wizard:
             price = instrument.round_price((quote.bid + quote.ask) / 2)
             return wizard.range_(draft, badge, price, instrument)
         except Declined as no:
-            bare = {
-                "leverage": lambda: wizard.leverage(draft, badge, int(PARAMETERS["leverage"].most or 125)),
-                "investment": lambda: wizard.investment(draft, badge, "USDT", None),
-            }.get(draft.step, lambda: wizard.range_(draft, badge, None, None))
-            return bare().with_notice("⚠️ " + words.refusals(no))
+            return _bare(draft, badge).with_notice("⚠️ " + words.refusals(no))
 
     async def _instrument(self, draft: Draft) -> Instrument:
         return await self._desk.resolve(draft.account, draft.fields.get("symbol", ""))
@@ -274,3 +270,11 @@ class Wizard:
             return preview.missing(draft, badge, words.refusals(no))
         return preview.preview(draft, shown, badge, self._clock())
 
+
+def _bare(draft: Draft, badge: str) -> Screen:
+    """The question without what only the venue knows: typing still works."""
+    if draft.step == "leverage":
+        return wizard.leverage(draft, badge, 20)
+    if draft.step == "investment":
+        return wizard.investment(draft, badge, "USDT", None)
+    return wizard.range_(draft, badge, None, None)

@@ -168,6 +168,10 @@ def pairs(several: Iterable[Notice]) -> Told:
     return Told(title, "\n".join(lines), is_silent=True)
 
 
+_RAW = frozenset({"text", "symbol", "bot", "slot", "account", "why", "install", "problem", "client_id", "code"})
+"""Values that are names or quotations: never formatted as numbers."""
+
+
 def _spoken(values: Mapping[str, str]) -> dict[str, str]:
     """Codes turned into words and numbers formatted, by the key they come under."""
     quote = values.get("quote", "")
@@ -187,7 +191,7 @@ def _spoken(values: Mapping[str, str]) -> dict[str, str]:
         elif key == "closed":
             spoken[key] = say("closed_yes") if value in ("1", "true", "True", "yes") else say("closed_no")
         else:
-            spoken[key] = numbers.number(value) if exact is not None else value
+            spoken[key] = numbers.number(value) if exact is not None and key not in _RAW else value
     return spoken
 
 
@@ -202,7 +206,7 @@ def _blanks(line: str) -> list[str]:
 
 def _word(key: str, value: str, is_fraction: bool = False) -> str:
     exact = _decimal(value)
-    if exact is not None:
+    if exact is not None and key not in _RAW:
         return numbers.percent(exact) if is_fraction else numbers.number(value)
     if key in ("status", "state"):
         known = value.upper() in STATUSES

@@ -19,6 +19,7 @@ from sqlmodel import SQLModel, col, delete, select
 
 from storage import schema
 from storage.lock import FileLock, Taken
+from storage.steady import connect
 from storage.tables import Lease
 
 BUSY_SECONDS = 15
@@ -54,7 +55,11 @@ class Database:
         self._url = _normal(url)
         self.is_sqlite = self._url.drivername.startswith("sqlite")
         options: dict[str, Any] = {"hide_parameters": True}  # no stored value in an error's text
-        options |= {"connect_args": {"timeout": BUSY_SECONDS}} if self.is_sqlite else {"pool_pre_ping": True}
+        file = self.path
+        if file is not None:
+            options["async_creator"] = lambda: connect(file, BUSY_SECONDS)
+        else:
+            options["pool_pre_ping"] = True
         self._engine = create_async_engine(self._url, **options)
         self._reader = self._engine.execution_options(reading=True)
         if self.is_sqlite:

@@ -15,7 +15,7 @@ from tests.unit.pit import BTC, Pit, plan
 import msgspec
 
 from trading.core.engine import Engine
-from trading.core.lifecycle import Status
+from trading.core.lifecycle import IllegalMove, Status
 from trading.core.records import VenueError
 from trading.messages import (
     Cancel,
@@ -44,7 +44,8 @@ MakeEngine = Callable[..., Engine]
 class Trial(Pit):
     """One random life of one bot."""
 
-    def __init__(self, seed: int, make_engine: MakeEngine = Engine) -> None:
+    def __init__(self, seed: int, make_engine: MakeEngine = Engine, commits_late: bool = False) -> None:
+        """`make_engine` and `commits_late` plant faults."""
         self.random = random.Random(seed)
         direction = self.random.choice(list(Direction))
         grids = self.random.choice((4, 6, 10))
@@ -60,6 +61,7 @@ class Trial(Pit):
         self.is_up = True
         self.reading: Event | None = None
         self.kills = 0
+        self.commits_late = commits_late
         self.log: list[str] = []
 
     # ---- one life
@@ -89,6 +91,7 @@ class Trial(Pit):
             (self.expire, 3),
             (self.audit, 4),
             (self.pause_or_resume, 1),
+            (self.fund, 1),
         ]
 
     # ---- the venue's side
@@ -119,6 +122,10 @@ class Trial(Pit):
             self.venue.expire("me", self.random.choice(orders).order_id, "1", self.now)
             self.collect()
 
+    def fund(self) -> None:
+        self.venue.settle_funding("BTCUSDT", D(self.random.choice(("0.0001", "-0.0003"))), self.now)
+        self.collect()
+
     def collect(self) -> None:
         """What the venue says goes on the line, or nowhere while that is down."""
         events = [event for _, event in self.broker.take()]
@@ -148,13 +155,14 @@ class Trial(Pit):
     def take(self, event: Event) -> None:
         intents = self.engine.handle(event)
         self.dirty = True
-        if self.engine.must_commit:
+        if self.engine.must_commit and not self.commits_late:
             self.commit()
         self.put(intents)
 
     def obey(self, command: Event) -> None:
         intents = self.engine.handle(command)
-        self.commit()
+        if not self.commits_late:
+            self.commit()
         if self.random.random() < 0.1:
             self.kill()
             return
@@ -218,6 +226,12 @@ class Trial(Pit):
         for _ in range(self.random.randint(0, 3)):
             self.now += 500
             self.random.choice((self.move, self.print_part, self.expire))()
+        if not self.saved:  # nothing was ever committed: the bot is as it was created
+            self.engine = self.make_engine("abcd", 7, BTC)
+            self.begin()
+            self.obey(Start(self.now))
+            self.recover()
+            return
         kept = Engine.read(self.saved)
         strategy = Grid.unpack(kept.strategy, "abcd", 7)
         self.engine = self.make_engine("abcd", 7, BTC, checkpoint=kept, strategy=strategy)
@@ -282,11 +296,11 @@ class Trial(Pit):
         self.heal()
 
 
-def trial(seed: int, make_engine: MakeEngine = Engine) -> Trial:
+def trial(seed: int, make_engine: MakeEngine = Engine, commits_late: bool = False) -> Trial:
     """Run one seed; an AssertionError names what went wrong."""
-    life = Trial(seed, make_engine)
+    life = Trial(seed, make_engine, commits_late)
     try:
         life.run()
-    except (AssertionError, VenueError, KeyError) as error:
+    except (AssertionError, VenueError, KeyError, RecursionError, IllegalMove) as error:
         raise AssertionError(f"seed {seed}: {error!r}") from error
     return life

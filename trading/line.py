@@ -18,7 +18,9 @@ LONGEST = 4096
 _NUM = r"\$?\d[\d,_']*(?:\.\d+)?"
 _DASH = r"\s*(?:-|~|\.\.|\bto\b)\s*"
 _NAMED = re.compile(
-    r"""(?<!\S)(?P<name>[^\W\d][\w.-]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s="']+(?:(?<=,)\s+\d[\d.]*(?=[\s,]|$),?)*)"""
+    r"""(?<!\S)(?:(?P<list>levels|prices)\s*=\s*(?P<prices>\d[\d.]*(?:\s*[,;]\s*\d[\d.]*)*)(?=[\s,]|$)"""
+    r"""|(?P<name>[^\W\d][\w.-]*)\s*=\s*(?P<value>"[^"]*"|'[^']*'|[^\s="'][^\s="]*))""",
+    re.IGNORECASE,
 )
 _RANGES = tuple(
     re.compile(rf"(?<!\S)(?P<lower>{low}){_DASH}(?P<upper>{high})(?=[\s,]|$)", re.IGNORECASE)
@@ -85,9 +87,9 @@ class _Reading:
 
     def take_named(self, text: str) -> str:
         for match in _NAMED.finditer(text):
-            value = match["value"]
+            value = match["prices"] or match["value"]
             quoted = len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]
-            self.put(match["name"], value[1:-1] if quoted else value.rstrip(","))
+            self.put(match["list"] or match["name"], value[1:-1] if quoted else value.rstrip(","))
         return _NAMED.sub(" ", text)
 
     def take_range(self, text: str) -> str:
@@ -119,14 +121,12 @@ class _Reading:
                 self.put("symbol", word)
             else:
                 self.refuse(word)
-        if len(bare) == 1 and "grids" not in self.found:
-            self.put("grids", bare.pop())  # beside a step: `clean` says that they do not go together
         for word in bare:
             self.refuse(word)
 
     def take_bare(self, bare: list[str], word: str) -> list[str]:
         """The first bare number is the count; further ones are groups of the investment: `40 5 000u`."""
-        if bare or "grids" in self.found or "step" in self.found or "levels" in self.found:
+        if bare or "grids" in self.found:
             return [*bare, word]
         self.put("grids", word)
         return []
@@ -134,15 +134,15 @@ class _Reading:
 
 def format_line(params: Mapping[str, str]) -> str:
     """The line that `parse_line` reads back as `params`, which must be canonical."""
-    words = [_symbol(params["symbol"])] if "symbol" in params else []
+    if "symbol" not in params:  # whose place the first word would take
+        return " ".join(_named(name, value) for name, value in params.items())
+    words = [_symbol(params["symbol"])]
     words += [params["direction"]] if "direction" in params else []
     if "lower" in params and "upper" in params:
         words.append(f"{params['lower']}-{params['upper']}")
     else:
-        words += [f"{name}={params[name]}" for name in ("lower", "upper") if name in params]
-    if "grids" in params:
-        is_alone = "step" not in params and "levels" not in params
-        words.append(params["grids"] if is_alone else f"grids={params['grids']}")
+        words += [_named(name, params[name]) for name in ("lower", "upper") if name in params]
+    words += [params["grids"]] if "grids" in params else []
     words += [f"{params['investment']}u"] if "investment" in params else []
     words += [f"{params['leverage']}x"] if "leverage" in params else []
     if "spacing" in params:
@@ -150,10 +150,12 @@ def format_line(params: Mapping[str, str]) -> str:
     words += _stops(params)
     words += [f"{short}={params[name]}" for name, short in (("take_profit", "tp"), ("trigger", "trigger"))
               if name in params]  # fmt: skip
-    for name, value in params.items():
-        if name not in _FIRST:
-            words.append(f'{name}="{value}"' if name == "note" else f"{name}={value}")
+    words += [_named(name, value) for name, value in params.items() if name not in _FIRST]
     return " ".join(words)
+
+
+def _named(name: str, value: str) -> str:
+    return f'{name}="{value}"' if name == "note" else f"{name}={value}"
 
 
 def _symbol(symbol: str) -> str:

@@ -241,7 +241,7 @@ def stop_problems(
         if stop is not None and stop_high is None:
             if lower <= stop <= upper:
                 problems = [Refusal("stop_inside_range", {"stop": f"{stop:f}", "lower": low, "upper": high})]
-            stop, stop_high = sides(stop, stop_high, upper)
+        stop, stop_high = sides(stop, stop_high, upper)
         if target is not None:
             problems.append(Refusal("no_target_for_neutral", {"target": gain}))
     elif direction is Direction.SHORT:

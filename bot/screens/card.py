@@ -158,7 +158,7 @@ def _foot(it: Card, now: int) -> str:
 
 def _rows(it: Card, can_act: bool) -> tuple[tuple[Button, ...], ...]:
     refresh = (button(say("b_refresh"), "grid", it.id), button(say("b_orders"), "levels", it.id))
-    rows = [refresh]
+    rows: list[tuple[Button, ...]] = [refresh]
     if can_act:
         rows += _actions(it)
     return (*rows, (button(say("b_to_grids"), "grids"), button(say("b_home"), "home")))

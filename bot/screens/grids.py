@@ -11,7 +11,9 @@ from bot.words import say
 from trading.views import Card
 
 SIZE = 8
-_ORDER = ("FAILED", "PAUSED", "STOPPING", "RUNNING", "STARTING", "RESETTING", "WAITING", "CREATED", "STOPPED", "FINISHED")
+_ORDER = (
+    "FAILED", "PAUSED", "STOPPING", "RUNNING", "STARTING", "RESETTING", "WAITING", "CREATED", "STOPPED", "FINISHED",
+)  # fmt: skip
 
 
 def name(card: Card) -> str:

@@ -34,8 +34,9 @@ def _line(row: PositionRow) -> str:
         if row.liquidation_price
         else say("position_safe", leverage=row.leverage, mode=mode)
     )
+    entry = say("position_entry", entry=numbers.near(row.entry), mark=numbers.near(row.mark))
     return (
         f"\n{escape(row.symbol, quote=False)} {side} <b>{numbers.number(abs(row.qty))}</b>"
         f"  {numbers.gain(row.unrealized_pnl)}\n"
-        f"{say('position_entry', entry=numbers.near(row.entry), mark=numbers.near(row.mark))}\n{escape(risk, quote=False)}"
+        f"{entry}\n{escape(risk, quote=False)}"
     )

@@ -92,7 +92,7 @@ async def test_later_groups_what_comes_within_a_few_milliseconds(database: Datab
             journal.later(bot)
         assert [bot.takes for bot in bots] == [0] * 20
         async with asyncio.timeout(5):
-            while not all(await DatabaseBooks(database).checkpoint(bot.bot) == b"5" for bot in bots):
+            while [await DatabaseBooks(database).checkpoint(bot.bot) for bot in bots] != [b"5"] * 20:
                 await asyncio.sleep(0.01)
     assert [bot.takes for bot in bots] == [1] * 20
     for bot in bots:

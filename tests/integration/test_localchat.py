@@ -108,7 +108,9 @@ async def test_a_bot_made_with_python_telegram_bot_talks_edits_and_answers(phone
     app, pressed = application(phone), []
 
     async def start(update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
-        rows = [[InlineKeyboardButton("Start", callback_data="g1:start"), InlineKeyboardButton("Site", url="http://a.b")]]
+        rows = [
+            [InlineKeyboardButton("Start", callback_data="g1:start"), InlineKeyboardButton("Site", url="http://a.b")]
+        ]
         await update.message.reply_text(
             f"Hello 🟢 <b>{update.effective_user.first_name}</b>",
             parse_mode="HTML",
@@ -355,7 +357,10 @@ async def test_limits_hold_exactly_at_their_edge(phone: Phone) -> None:
     (update,) = await phone.ok("getUpdates", timeout=5)
     query = update["callback_query"]
     assert query["data"] == "é" * 32 and query["chat_instance"] and query["message"] == sent
-    assert await phone.no("answerCallbackQuery", callback_query_id=query["id"], text="x" * 201) == "Bad Request: MESSAGE_TOO_LONG"
+    assert (
+        await phone.no("answerCallbackQuery", callback_query_id=query["id"], text="x" * 201)
+        == "Bad Request: MESSAGE_TOO_LONG"
+    )
     await phone.ok("answerCallbackQuery", callback_query_id=query["id"], text="x" * 200)
     assert (await pressing)["answer"]["text"] == "x" * 200
     assert await phone.no("answerCallbackQuery", callback_query_id=query["id"]) == f"Bad Request: {TOO_OLD}"
@@ -390,7 +395,9 @@ async def test_requests_may_be_forms_queries_or_json(phone: Phone) -> None:
     async with phone.session.post(f"{root}/SENDMESSAGE", data={"chat_id": ANNA, "text": "f"}) as answer:
         assert (await answer.json())["result"]["chat"] == {
             "id": ANNA, "first_name": "Anna", "username": "anna", "type": "private"}  # fmt: skip
-    async with phone.session.post(f"{root}/sendMessage", data=b"{", headers={"Content-Type": "application/json"}) as answer:
+    async with phone.session.post(
+        f"{root}/sendMessage", data=b"{", headers={"Content-Type": "application/json"}
+    ) as answer:
         assert answer.status == 400
     assert await phone.no("sendMessage", chat_id=ANNA, text="\ud800") == "Bad Request: strings must be encoded in UTF-8"
 

@@ -220,6 +220,17 @@ async def test_an_error_inside_a_session_undoes_all_of_it(database: Database) ->
         assert (await session.execute(text("SELECT count(*) FROM meta"))).scalar_one() == 0
 
 
+async def test_a_cancelled_writer_leaves_no_lock_behind(database: Database) -> None:
+    for step in range(120):
+        writer = asyncio.create_task(users.add(database, step, Role.VIEWER, now=1))
+        await asyncio.sleep(step * 0.00003)
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await users.add(database, 999, Role.ADMIN, now=1)
+    assert await users.get(database, 999) is not None
+
+
 # --------------------------------------------------------------------------- money
 
 MONEY = st.decimals(min_value=Decimal("-1e17"), max_value=Decimal("1e17"), places=10)
@@ -258,7 +269,10 @@ def test_half_goes_up_whatever_rounding_the_process_has_been_set_to() -> None:
     assert booked(Decimal("-0.00000000005")) == Decimal("-1e-10")
 
 
-@pytest.mark.parametrize("bad", [1.5, 3, "1", Decimal("1e18"), Decimal("999999999999999999.99999999995"), Decimal("NaN")])
+NOT_MONEY = [1.5, 3, "1", Decimal("1e18"), Decimal("999999999999999999.99999999995"), Decimal("NaN")]
+
+
+@pytest.mark.parametrize("bad", NOT_MONEY)
 def test_what_is_no_exact_amount_is_refused(bad: object) -> None:
     with pytest.raises((TypeError, ValueError)):
         booked(bad)  # type: ignore[arg-type]

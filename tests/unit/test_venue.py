@@ -296,6 +296,88 @@ class TestFilters:
         assert venue.order("a", BTC, None, "g-1") is again
         assert venue.place("b", limit(BUY, "63000", client_id="g-1"), 5).is_open
 
+    @pytest.mark.parametrize(
+        ("changes", "request_", "code"),
+        [
+            ({"min_qty": D("0.005")}, limit(BUY, "64000", "0.004"), -4004),
+            ({"qty_precision": 4}, limit(BUY, "64000", "0.0015"), -4023),
+            ({"status": "SETTLING"}, limit(BUY, "64000"), -4140),
+            ({"max_orders": 0}, limit(BUY, "64000"), 0),
+            ({"multiplier_up": D("1.00001")}, market(BUY), -4131),
+        ],
+    )
+    def test_the_symbols_own_rules_decide(self, changes: dict[str, object], request_: OrderRequest, code: int) -> None:
+        venue = Venue([msgspec.structs.replace(LISTINGS[BTC].instrument, **changes)])
+        venue.open_account("a", D(1000), 0)
+        venue.set_quote(BTC, D(64900), D(1), D(65100), D(1), 1)
+        venue.drain()
+        if code:
+            assert refusal(venue, request_).code == code
+        else:
+            assert venue.place("a", request_, 2).is_open
+
+    def test_a_halted_symbol_and_a_tired_order_cannot_be_amended(self) -> None:
+        for field, value, code in (
+            ("status", "SETTLING", -5024),
+            ("type", "MARKET", -5025),
+            ("amendments", 10_000, -5026),
+        ):
+            venue = quoted()
+            venue.place("a", limit(BUY, "64000"), 2)
+            state = msgspec.to_builtins(venue.snapshot())
+            (state["markets"][0]["instrument"] if field == "status" else state["accounts"][0]["orders"][0])[field] = (
+                value
+            )
+            venue = Venue.restore(msgspec.convert(state, VenueState))
+            with pytest.raises(VenueError, match=str(code)):
+                venue.amend("a", BTC, 1, None, BUY, D(63000), D("0.01"), 3)
+
+
+class TestAccounts:
+    def test_money_that_comes_and_goes_is_told_and_written_down(self) -> None:
+        venue = new_venue("100", "a")
+        venue.deposit("a", D(50), 1)
+        venue.deposit("a", D(-30), 2)
+        told = [(e.reason, e.wallet, e.change) for e in venue.drain() if isinstance(e, BalanceUpdate)]
+        assert told == [("DEPOSIT", 100, 100), ("DEPOSIT", 150, 50), ("WITHDRAW", 120, -30)]
+        assert [row.amount for row in venue.income("a")] == [100, 50, -30]
+        with pytest.raises(ValueError, match="exists"):
+            venue.open_account("a", D(1), 3)
+        assert venue.accounts == ("a",)
+
+    def test_positions_are_those_with_a_position_or_open_orders(self) -> None:
+        venue = quoted()
+        assert venue.positions("a") == []
+        order = venue.place("a", limit(BUY, "64000"), 2)
+        assert [view.symbol for view in venue.positions("a")] == [BTC]
+        venue.cancel("a", BTC, order.order_id, None, 3)
+        assert venue.positions("a") == []
+        assert venue.leverage("a", BTC) == 20
+        assert venue.margin_mode("a", BTC) is MarginMode.CROSS
+        assert venue.max_notional(BTC, 20) == 100_000_000
+
+    def test_leverage_too_low_for_what_is_open_is_refused_and_stays(self) -> None:
+        venue = new_venue("1000", "a")
+        venue.set_quote(BTC, D(64999), D(100), D(65000), D(100), 1)
+        venue.place("a", market(BUY, "0.2"), 2)
+        with pytest.raises(VenueError, match="-2028"):
+            venue.set_leverage("a", BTC, 5, 3)
+        assert venue.leverage("a", BTC) == 20
+        rich = new_venue("90000000", "a")
+        rich.set_quote(BTC, D(64999), D(100), D(65000), D(100), 1)
+        rich.place("a", market(BUY, "100"), 2)
+        with pytest.raises(VenueError, match="-2027"):
+            rich.set_leverage("a", BTC, 125, 3)
+
+    def test_the_system_may_expire_a_resting_order_with_its_reason(self) -> None:
+        venue = quoted()
+        order = venue.place("a", limit(BUY, "64000"), 2)
+        venue.drain()
+        venue.expire("a", order.order_id, "7", 3)
+        assert updates(venue) == [("EXPIRED", "EXPIRED", "7")]
+        with pytest.raises(VenueError, match="-2011"):
+            venue.expire("a", order.order_id, "7", 4)
+
 
 class TestCancelAndAmend:
     def test_cancelling_what_is_not_open_is_unknown(self) -> None:
@@ -404,6 +486,21 @@ class TestReduceOnly:
         assert older.status is Status.EXPIRED
         assert updates(venue)[-1] == ("EXPIRED", "EXPIRED", "4")
         assert venue.open_orders("a") == []
+
+    def test_a_flip_of_the_same_size_ends_them_too(self) -> None:
+        venue = quoted()
+        venue.place("a", market(BUY, "0.01"), 2)
+        order = venue.place("a", limit(SELL, "66000", "0.01", reduce_only=True), 3)
+        venue.place("a", market(SELL, "0.02"), 4)
+        assert (order.status, venue.position("a", BTC).qty) == (Status.EXPIRED, D("-0.01"))
+
+    def test_an_amendment_may_not_outgrow_the_position(self) -> None:
+        venue = quoted()
+        venue.place("a", market(SELL, "0.01"), 2)
+        order = venue.place("a", limit(BUY, "64000", "0.01", reduce_only=True), 3)
+        with pytest.raises(VenueError, match="-2022"):
+            venue.amend("a", BTC, order.order_id, None, BUY, D(64000), D("0.02"), 4, True)
+        assert venue.amend("a", BTC, order.order_id, None, BUY, D(63000), D("0.005"), 4, True).qty == D("0.005")
 
 
 class TestMoney:

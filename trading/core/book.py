@@ -32,10 +32,6 @@ class Shelf:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def __iter__(self) -> Iterator[Order]:
-        for key in self._keys:
-            yield from self._queues[key]
-
     def add(self, order: Order) -> None:
         key = order.price if self._sign > 0 else -order.price
         queue = self._queues.get(key)

@@ -200,7 +200,6 @@ class Floor:
         resting = order.order_id in holding.open
         if resting:
             holding.count(order, -qty)
-        before = holding.state.qty
         realized = holding.fill(order.side, price, qty, now)
         notional = price * qty
         fee = booked(notional * (market.instrument.maker_fee if maker else market.instrument.taker_fee))
@@ -239,7 +238,7 @@ class Floor:
             self.earn(account, "COMMISSION", -fee, order.symbol, now, trade.trade_id)
         self.tell(holding, order, Execution.TRADE, now, trade=trade)
         self.tell_balance(account, "ORDER", holding, now)
-        if holding.reducing and abs(holding.state.qty) != abs(before):
+        if holding.reducing:
             self._trim(holding, now)
 
     def _trim(self, holding: Holding, now: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
+import os
 import signal
 from collections.abc import Mapping
 
@@ -44,6 +46,8 @@ class Sandbox:
         self._runner: web.AppRunner | None = None
         self._work: asyncio.Task[None] | None = None
         self.port = 0
+        self.token = ""
+        """Whoever bears it is told our pid; empty = nobody."""
 
     def _unlisted(self, symbols: Mapping[str, object]) -> None:
         for symbol in symbols:
@@ -152,8 +156,16 @@ class Sandbox:
         )
         state.save(self.options.state, kept)
 
+    def _identify(self, request: web.Request) -> web.Response:
+        """Tells who bears the token which process it talks to: how the demo finds its sandbox again (decision 0004)."""
+        if not self.token or not hmac.compare_digest(request.headers.get("X-Token", "").encode(), self.token.encode()):
+            return web.Response(status=404)
+        return web.json_response({"kind": "sandbox", "pid": os.getpid()})
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        if path == "/identity":
+            return self._identify(request)
         if path.startswith("/sandbox/"):
             return await admin.answer(self.exchange, self.drive, request)
         if request.headers.get("Upgrade", "").lower() != "websocket":
@@ -175,11 +187,14 @@ def _instruments(exchange: Exchange) -> list[Instrument]:
 
 
 async def serve(
-    options: Options, host: str = "127.0.0.1", port: int = 0, ready: asyncio.Future[int] | None = None
+    options: Options, host: str = "127.0.0.1", port: int = 0, ready: asyncio.Future[int] | None = None, token: str = ""
 ) -> None:
     """Run a sandbox until cancelled or told to end by SIGTERM or SIGINT; `ready` is told the port."""
     sandbox = Sandbox(options)
+    sandbox.token = token
     taken = await sandbox.start(host, port)
+    if options.state is not None:  # one that is killed starts empty the next time, never in its own past
+        options.state.unlink(missing_ok=True)
     if ready is not None:
         ready.set_result(taken)
     over = asyncio.Event()

@@ -293,7 +293,6 @@ class BinanceGateway:
 
     async def watch(self, symbol: str, on_event: OnEvent) -> None:
         """The first quote and mark are read, for quiet markets; from then on the streams speak."""
-        self._start_market()
         self._market.watch(symbol, on_event)
         try:
             quote = await self.quote(symbol)
@@ -305,10 +304,6 @@ class BinanceGateway:
         if not self._market.is_heard(symbol):
             on_event(symbol, quote)
             on_event(symbol, Mark(index.time or self._clock.now(), index.mark_price))
-
-    def _start_market(self) -> None:
-        if self._life is None:
-            raise TradingError("watch before connect")
 
     async def unwatch(self, symbol: str, on_event: OnEvent) -> None:
         self._market.unwatch(symbol, on_event)

@@ -58,7 +58,8 @@ async def fundings_since(rest: Rest, symbol: str, since: int, now: int) -> list[
     found: dict[int, wire.Income] = {}
     for start, end in windows(since, now):
         while start <= end:
-            query: dict[str, Parameter] = {"symbol": symbol, "incomeType": "FUNDING_FEE", "startTime": start, "endTime": end, "limit": PAGE}
+            query: dict[str, Parameter] = {"symbol": symbol, "incomeType": "FUNDING_FEE", "limit": PAGE}
+            query |= {"startTime": start, "endTime": end}
             page = wire.decode(await rest.read("/fapi/v1/income", query, weight=30), list[wire.Income])
             found.update((row.tran_id, row) for row in page if row.symbol == symbol)
             if len(page) < PAGE:

@@ -79,7 +79,8 @@ class Rates:
         return rate
 
     async def _read(self, asset: str, quote: str, minute: int) -> None:
-        query: dict[str, Parameter] = {"symbol": asset + quote, "interval": "1m", "startTime": minute * MINUTE, "limit": PAGE}
+        query: dict[str, Parameter] = {"symbol": asset + quote, "interval": "1m", "limit": PAGE}
+        query["startTime"] = minute * MINUTE
         try:
             body = await self._rest.get("/fapi/v1/klines", query, weight=2)
         except Rejected:

@@ -27,9 +27,10 @@ from trading.gateways.binance.answers import (
 from trading.gateways.binance.frames import *  # noqa: F403
 from trading.gateways.binance.frames import MarketEvent, UserEvent
 from trading.model import ZERO, Bracket, Instrument, plain
+from trading.ports import Broken
 
 
-class Malformed(ValueError):
+class Malformed(Broken):
     """A message that does not have the shape its venue documents."""
 
 

@@ -1,0 +1,151 @@
+"""Planted faults: engines that are wrong in one way each. The crash trial must catch every one."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+
+import msgspec
+
+from trading.core.engine import Engine
+from trading.messages import Closed, Event, Filled, Snapshot
+from trading.strategies.grid import Grid
+
+
+class CountsTwice(Engine):
+    """No dedupe by trade."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.ledger.is_new = types.MethodType(lambda ledger, trade: True, self.ledger)
+
+
+class ForgetsPartials(Engine):
+    """A fill that does not complete its order is not booked."""
+
+    def _count(self, fill):
+        order = self._mine(fill.cid)
+        if order is not None and order.executed + fill.qty < order.qty:
+            return []
+        return super()._count(fill)
+
+
+class _Twisted(Engine):
+    """An engine whose grid is made wrong by `twist`."""
+
+    @staticmethod
+    def twist(grid: Grid) -> None:
+        raise NotImplementedError
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.strategy is not None:
+            self.twist(self.strategy)
+
+    def adopt(self, strategy):
+        self.twist(strategy)
+        super().adopt(strategy)
+
+
+class ReusesNames(_Twisted):
+    """An order that ended is followed by one of the same name."""
+
+    @staticmethod
+    def twist(grid):
+        right = grid._closed
+
+        def wrong(end: Closed):
+            changed = right(end)
+            if isinstance(end.cid.slot, int):
+                grid.state.slots[end.cid.slot].turn = end.cid.turn
+            return changed
+
+        grid._closed = wrong
+
+
+class NeverTurns(_Twisted):
+    """The turn is not advanced when an order is filled."""
+
+    @staticmethod
+    def twist(grid):
+        right = grid._filled
+
+        def wrong(fill: Filled):
+            key = fill.cid.slot
+            before = grid.state.slots[key].turn if isinstance(key, int) else 0
+            changed = right(fill)
+            if isinstance(key, int):
+                grid.state.slots[key].turn = before
+            return changed
+
+        grid._filled = wrong
+
+
+class CountsSnapshotsAgain(Engine):
+    """Fills that were counted are counted again when a Snapshot holds them."""
+
+    def _unfold(self, snap: Snapshot) -> None:
+        for fill in snap.fills:
+            self.ledger.books.trades.discard(fill.trade)
+        super()._unfold(snap)
+
+
+class LosesFunding(Engine):
+    """Funding is only booked when the stream brings it, not from a Snapshot."""
+
+    def _unfold(self, snap: Snapshot) -> None:
+        super()._unfold(msgspec.structs.replace(snap, fundings=()))
+
+
+class TakesCancelsForFills(Engine):
+    """An order that is gone is taken for filled, as pollers of open orders do."""
+
+    def _on_closed(self, event: Closed) -> None:
+        order = self._mine(event.cid)
+        if order is not None and self.strategy is not None and isinstance(event.cid.slot, int):
+            self._drop(event.cid.slot)
+            rest = order.qty - order.executed
+            fill = Filled(
+                event.time, event.cid, 10**9 + self.moves, order.side, order.price, rest, order.qty * 0, "USDT",
+                order.qty / order.qty, True,
+            )  # fmt: skip
+            self._diff(self._count(fill))
+            return
+        super()._on_closed(event)
+
+
+class WrongSignForShorts(Engine):
+    """Covering a short is booked as if it were opened."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        right = self.ledger._move_position
+
+        def wrong(signed, price):
+            right(-signed if self.ledger.books.position < 0 and signed > 0 else signed, price)
+
+        self.ledger._move_position = wrong
+
+
+class ActsWhileDeaf(Engine):
+    """Acts on what it last knew though the line is down."""
+
+    def _on_disconnected(self, event: Event) -> None:
+        super()._on_disconnected(event)
+        self.orders.clear()
+        self.is_synced = True
+        self._diff_all()
+
+
+FAULTS: dict[str, tuple[Callable[..., Engine], bool]] = {
+    "no dedupe by trade": (CountsTwice, False),
+    "forgotten partial": (ForgetsPartials, False),
+    "name reused": (ReusesNames, False),
+    "command committed late": (Engine, True),
+    "fill counted twice after a snapshot": (CountsSnapshotsAgain, False),
+    "lost funding": (LosesFunding, False),
+    "cancel taken for a fill": (TakesCancelsForFills, False),
+    "wrong sign for shorts": (WrongSignForShorts, False),
+    "turn not advanced": (NeverTurns, False),
+    "stale quote acted upon": (ActsWhileDeaf, False),
+}

@@ -1,0 +1,102 @@
+"""The venue's budgets are never broken, whatever is asked for and when."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trading.gateways.binance.wire import RateLimit
+from trading.gateways.limiter import SLACK, Limiter, Weight, Window
+
+
+@given(
+    st.lists(st.integers(0, 900), min_size=1, max_size=200),
+    st.integers(1, 20),
+    st.sampled_from([1_000, 10_000]),
+)
+@settings(max_examples=80, deadline=None)
+def test_no_window_of_any_alignment_ever_holds_more_than_the_limit(gaps: list[int], limit: int, span: int) -> None:
+    window, now, sent = Window(limit, span), 0, []
+    for gap in gaps:
+        now += gap
+        while wait := window.wait(now):
+            now += wait
+        window.take(now)
+        sent.append(now)
+    for start in sent:
+        assert sum(1 for time in sent if start <= time < start + span) <= limit
+
+
+def test_three_hundred_orders_leave_at_once_and_the_next_waits_for_the_window() -> None:
+    limiter = Limiter()
+    for _ in range(300):
+        assert limiter.order_wait(1_000_000) == 0
+        limiter.take_order(1_000_000)
+    assert limiter.order_wait(1_000_000) == 10_000 + SLACK
+    assert limiter.order_wait(1_010_000 + SLACK) == 0
+
+
+def test_the_minute_budget_binds_after_the_ten_second_one() -> None:
+    limiter, now = Limiter(), 0
+    for _ in range(1200):
+        now += limiter.order_wait(now)
+        limiter.take_order(now)
+    assert now + limiter.order_wait(now) >= 60_000
+
+
+def test_orders_that_others_sent_on_the_account_count_until_the_window_ends() -> None:
+    limiter = Limiter()
+    limiter.take_order(10_000)
+    limiter.observe("ORDERS", 10_000, 300, 10_500)
+    assert 0 < limiter.order_wait(10_500) <= 9_500
+    assert limiter.order_wait(20_000) == 0
+
+
+def test_the_venue_tells_its_own_limits() -> None:
+    limiter = Limiter()
+    limiter.configure(
+        [
+            RateLimit("REQUEST_WEIGHT", "MINUTE", 1, 6000),
+            RateLimit("ORDERS", "SECOND", 10, 2),
+            RateLimit("ORDERS", "DAY", 1, 5),
+            RateLimit("RAW_REQUESTS", "MINUTE", 5, 1),
+            RateLimit("ORDERS", "FORTNIGHT", 1, 1),
+        ]
+    )
+    assert limiter.weight.limit == 6000
+    for _ in range(2):
+        limiter.take_order(0)
+    assert limiter.order_wait(0) == 10_000 + SLACK
+    assert limiter.orders[86_400_000].limit == 5
+
+
+def test_reads_leave_a_tenth_of_the_weight_for_cancels() -> None:
+    weight = Weight(100)
+    weight.take(0, 90)
+    assert weight.wait(1_000, 1, is_urgent=False) == 59_000 + SLACK
+    assert weight.wait(1_000, 10, is_urgent=True) == 0
+    assert weight.wait(60_000, 1, is_urgent=False) == 0
+
+
+def test_the_header_corrects_our_own_count_upwards() -> None:
+    limiter = Limiter()
+    limiter.take_weight(1_000, 5)
+    limiter.observe("REQUEST_WEIGHT", 60_000, 2390, 1_100)
+    assert limiter.weight_wait(1_200, 20) > 0
+    limiter.observe("REQUEST_WEIGHT", 60_000, 3, 1_300)
+    assert limiter.weight_wait(1_400, 20) > 0
+
+
+def test_a_ban_stops_orders_and_reads_alike() -> None:
+    limiter = Limiter()
+    limiter.block(5_000)
+    limiter.block(4_000)
+    assert limiter.order_wait(1_000) == 4_000
+    assert limiter.weight_wait(1_000, 1, is_urgent=True) == 4_000
+    assert limiter.order_wait(5_000) == 0
+
+
+def test_counts_in_answers_are_understood_by_interval() -> None:
+    limiter = Limiter()
+    limiter.observe_rows([("ORDERS", "SECOND", 10, 300), ("ORDERS", "MINUTE", 1, 400), ("X", "Y", 1, 1)], 10_000)
+    assert limiter.order_wait(10_000) == 10_000
