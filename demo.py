@@ -186,9 +186,7 @@ class Demo:
         for name in options if is_alive else options.keys() & MARKET:
             if old.get(name, DEFAULTS.get(name)) != options[name]:
                 raise Trouble(
-                    _("The sandbox of this demo has another --{name}: --fresh begins anew with yours.").format(
-                        name=name
-                    )
+                    _("The sandbox of this demo has another --{name}; --fresh starts over.").format(name=name)
                 )
 
     def _check_port(self, port: int | None) -> None:

@@ -334,7 +334,12 @@ async def exchange_open(options: exchange.Options, port: int) -> None:
     """The sandbox until SIGTERM or SIGINT; its address on stdout once it answers."""
     token = os.environ.pop(demos.TOKEN_VARIABLE, "")
     bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    bound.add_done_callback(lambda done: done.cancelled() or say(f"http://127.0.0.1:{done.result()}"))
+
+    def told(done: asyncio.Future[int]) -> None:
+        if not done.cancelled():
+            say(f"http://127.0.0.1:{done.result()}")
+
+    bound.add_done_callback(told)
     await exchange.serve(options, port=port, ready=bound, token=token)
 
 

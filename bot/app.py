@@ -106,7 +106,8 @@ class Front:
     def _build(self, token: str, base_url: str | None) -> Application[Any, Any, Any, Any, Any, Any]:
         """A given address is a local chat: no proxy of the environment stands between."""
         plain: dict[str, Any] = {"httpx_kwargs": {"trust_env": False}} if base_url else {}
-        patience: dict[str, Any] = {"connect_timeout": 5.0, "read_timeout": 15.0, "write_timeout": 15.0, "pool_timeout": 5.0}
+        patience: dict[str, Any] = dict.fromkeys(("read_timeout", "write_timeout"), 15.0)
+        patience |= dict.fromkeys(("connect_timeout", "pool_timeout"), 5.0)
         builder = (
             ApplicationBuilder()
             .token(token)

@@ -116,7 +116,7 @@ SENTENCES: dict[str, str] = {
     "help_title": "How this works",
     "help_intro": "Set a grid up by taps with /new, or describe it in one line:",
     "help_line": "/new SYMBOL [long|neutral|short] LOWER-UPPER GRIDS [INVESTMENTu] [Nx]",
-    "help_example": "/new BTCUSDT neutral 58000-72000 40 500u 5x",
+    "help_example": "/new BTCUSDT neutral 58000-72000 40 5000u 5x",
     "help_more": "More settings follow as name=value, for example sl=55000:",
     "help_profit": "Grid profit is what completed pairs have earned, after both fees. Floating PnL is what open lots "
     "are worth now against their entry; it comes and goes with the price. The two are always shown apart.",

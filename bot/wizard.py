@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from storage.database import Database
 from trading.line import parse_line
 from trading.live.desk import Desk
 from trading.model import Instrument
+from trading.parameters import clean
 from trading.ports import Account
 from trading.views import Declined
 from trading.vocabulary import PARAMETERS
@@ -106,6 +107,7 @@ class Wizard:
             account = begun.account or accounts[0].id
             if "symbol" in fields:
                 fields["symbol"] = (await self._desk.resolve(account, fields["symbol"])).symbol
+            _check(fields)
         except Declined as no:
             return Reply(wizard.example(words.refusals(no)))
         if "lower" in fields or "levels" in fields:
@@ -269,6 +271,17 @@ class Wizard:
         except Declined as no:
             return preview.missing(draft, badge, words.refusals(no))
         return preview.preview(draft, shown, badge, self._clock())
+
+
+def _check(fields: Mapping[str, str]) -> None:
+    """What cannot be right is said at once; what is merely missing is asked for later. Raises Declined."""
+    assumed = {} if "per_order" in fields else {"investment": "1"}
+    try:
+        clean(assumed | dict(fields))
+    except Declined as no:
+        wrong = [each for each in no.refusals if each.code != "missing"]
+        if wrong:
+            raise Declined(*wrong) from None
 
 
 def _bare(draft: Draft, badge: str) -> Screen:

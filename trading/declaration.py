@@ -202,7 +202,7 @@ def _symbol(p: Parameter, text: str) -> str:
 def _text(p: Parameter, text: str) -> str:
     if len(text) > NOTE_LENGTH:
         raise p.refuse("too_long", most=str(NOTE_LENGTH))
-    return "".join(c if c.isprintable() else " " for c in text).replace('"', "'").strip()
+    return " ".join("".join(c if c.isprintable() else " " for c in text).replace('"', "'").split())
 
 
 _READERS: dict[Kind, Callable[[Parameter, str], str]] = {

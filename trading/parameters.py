@@ -238,9 +238,8 @@ def stop_problems(
     """What is wrong with where stops and target stand: beyond the range, each on its own side of it."""
     low, high, gain, problems = f"{lower:f}", f"{upper:f}", f"{target or 0:f}", []
     if direction is Direction.NEUTRAL:
-        if stop is not None and stop_high is None:
-            if lower <= stop <= upper:
-                problems = [Refusal("stop_inside_range", {"stop": f"{stop:f}", "lower": low, "upper": high})]
+        if stop is not None and stop_high is None and lower <= stop <= upper:
+            problems = [Refusal("stop_inside_range", {"stop": f"{stop:f}", "lower": low, "upper": high})]
         stop, stop_high = sides(stop, stop_high, upper)
         if target is not None:
             problems.append(Refusal("no_target_for_neutral", {"target": gain}))
@@ -261,8 +260,6 @@ def sides(stop: Decimal | None, stop_high: Decimal | None, upper: Decimal) -> tu
     """The lower and the upper stop of a neutral grid, for whom one stop may be either."""
     if stop is not None and stop_high is None and stop > upper:
         return None, stop
-    if stop is not None and stop_high is not None and stop > stop_high:
-        return stop_high, stop
     return stop, stop_high
 
 

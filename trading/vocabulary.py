@@ -117,4 +117,6 @@ def canonical(given: Mapping[str, str]) -> dict[str, str]:
             problems += declined.refusals
     if problems:
         raise Declined(*problems)
+    if "stop_loss" in found and "stop_loss_high" in found:
+        found["stop_loss"], found["stop_loss_high"] = sorted((found["stop_loss"], found["stop_loss_high"]), key=D)
     return found

@@ -59,7 +59,7 @@ async def read(request: web.Request) -> Call:
     """The call of a request; raises ApiError on a body that cannot be read."""
     fields: dict[str, Any] = dict(request.query)
     uploads: dict[str, Upload] = {}
-    if request.method == "POST":
+    if request.can_read_body:  # some clients send a body with GET too
         try:
             await read_body(request, fields, uploads)
         except web.HTTPRequestEntityTooLarge:
@@ -80,7 +80,8 @@ async def read_body(request: web.Request, fields: dict[str, Any], uploads: dict[
             raise BadRequest("can't parse JSON object")
         fields.update(decoded)
     elif kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        for name, value in (await request.post()).items():
+        form = request if request.method == "POST" else request.clone(method="POST")
+        for name, value in (await form.post()).items():
             if isinstance(value, web.FileField):
                 uploads[name] = Upload(value.filename or name, value.content_type, value.file.read())
             else:

@@ -323,7 +323,7 @@ REFUSED = [
      "Bad Request: message to be replied not found"),
     ("sendPhoto", {"chat_id": ANNA}, "Bad Request: there is no photo in the request"),
     ("sendPhoto", {"chat_id": ANNA, "photo": "AgAC"}, "Bad Request: wrong file identifier/HTTP URL specified"),
-    ("sendPhoto", {"chat_id": ANNA, "photo": "AgAC", "caption": "x" * 1025}, "Bad Request: message caption is too long"),
+    ("sendPhoto", {"chat_id": ANNA, "photo": "A", "caption": "x" * 1025}, "Bad Request: message caption is too long"),
     ("editMessageText", {"text": "x"}, "Bad Request: message identifier is not specified"),
     ("editMessageText", {"chat_id": ANNA, "message_id": 9, "text": "x"}, "Bad Request: message to edit not found"),
     ("editMessageText", {"chat_id": ANNA, "message_id": 1, "text": "mine"}, "Bad Request: message can't be edited"),

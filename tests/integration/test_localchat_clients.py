@@ -1,4 +1,4 @@
-"""Other people's Telegram clients take the local chat for Telegram, and aiogram's models find nothing invented in it."""
+"""Other people's Telegram clients take the local chat for Telegram, and aiogram's models find no field invented."""
 
 from __future__ import annotations
 

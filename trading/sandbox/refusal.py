@@ -7,7 +7,8 @@ TEXTS = {
     -1001: "Internal error; unable to process your request. Please try again.",
     -1006: "An unexpected response was received from the message bus. Execution status unknown.",
     -1007: "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
-    -1008: "Request throttled by system-level protection. Reduce-only/close-position orders are exempt. Please try again.",
+    -1008: "Request throttled by system-level protection. Reduce-only/close-position orders are exempt. "
+    "Please try again.",
     -1016: "This service is no longer available.",
     -1020: "This operation is not supported.",
     -1021: "Timestamp for this request is outside of the recvWindow.",
