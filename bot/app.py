@@ -252,10 +252,9 @@ class Front:
         if query is None:
             return
         press = decode(query.data or "")
-        late = self._application.create_task(self._answer_late(query), name="late answer")
-        try:
+        async with asyncio.TaskGroup() as group:
+            late = group.create_task(self._answer_late(query))
             reply = await self._asked(self._pressed(reader, press or Press("home"), press is not None))
-        finally:
             is_answered = late.done()
             late.cancel()
         if not is_answered:

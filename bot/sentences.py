@@ -205,8 +205,8 @@ SENTENCES: dict[str, str] = {
     "w_investment": "How much do you invest, in {quote}? Tap, or type an amount.",
     "w_free": "Free balance: {free}",
     "w_share": "{percent} % · {amount}",
-    "w_leverage": "Which leverage? 1x cannot be lost to liquidation as easily; more leverage, larger orders and more "
-    "risk. Tap, or type 1 to {most}.",
+    "w_leverage": "Which leverage? More of it makes orders larger and liquidation nearer. "
+    "Tap, or type 1 to {most}.",
     "w_preview": "Preview",
     "w_edit": "What would you like to change?",
     "w_more": "Every other setting has a default. Tap one to change it.",

@@ -13,7 +13,7 @@ from bot import form, words
 from bot.access import Reader
 from bot.actions import Actions
 from bot.form import Draft
-from bot.menu import Press, Screen
+from bot.menu import Press, Screen, button
 from bot.pages import Pages, Reply, declined
 from bot.screens import preview, wizard
 from bot.seals import nonce
@@ -87,7 +87,8 @@ class Wizard:
         draft = None if fresh else await self.load(reader)
         if draft is not None and draft.fields:
             screen = await self.show(reader, draft)
-            return Reply(screen.with_notice(say("w_resumed")))
+            over = button(say("b_start_over"), "new", 0, "fresh")
+            return Reply(replace(screen, rows=(*screen.rows, (over,))).with_notice(say("w_resumed")))
         return Reply(await self._keep(reader, self._begin(accounts)))
 
     def _begin(self, accounts: list[Account]) -> Draft:
@@ -130,9 +131,11 @@ class Wizard:
         if len(text) > LONGEST:
             return (await self.show(reader, draft)).with_notice("⚠️ " + say("too_long"))
         if step in ("account", "edit", "more", form.PREVIEW):
-            return (await self.show(reader, draft)).with_notice("⚠️ " + say("w_needs_choice"))
+            if "=" not in text or step == "account":
+                return (await self.show(reader, draft)).with_notice("⚠️ " + say("w_needs_choice"))
+            step = "line"
         try:
-            values = await self._read(draft, step, text)
+            values = parse_line(text) if step == "line" else await self._read(draft, step, text)
         except Declined as no:
             return (await self.show(reader, draft)).with_notice("⚠️ " + words.refusals(no))
         return await self._answered(reader, draft, step, values)

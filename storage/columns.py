@@ -31,6 +31,11 @@ def booked(value: Decimal) -> Decimal:
     return kept
 
 
+def stored(value: Decimal) -> str:
+    """`value` as SQLite keeps it."""
+    return _short(booked(value))
+
+
 def _short(value: Decimal) -> str:
     """Without an exponent and without zeros at the end: one text for one number, on both databases."""
     text = format(value, "f")
@@ -53,7 +58,7 @@ class Money(TypeDecorator[Decimal]):
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        return _short(booked(value)) if dialect.name == "sqlite" else booked(value)
+        return stored(value) if dialect.name == "sqlite" else booked(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         if value is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sqlmodel import SQLModel, col, delete, select
 
 from storage import schema
 from storage.lock import FileLock, Taken
-from storage.steady import connect
+from storage.steady import SteadyConnection, connect
 from storage.tables import Lease
 
 BUSY_SECONDS = 15
@@ -55,17 +56,16 @@ class Database:
         self._url = _normal(url)
         self.is_sqlite = self._url.drivername.startswith("sqlite")
         options: dict[str, Any] = {"hide_parameters": True}  # no stored value in an error's text
-        file = self.path
-        if file is not None:
-            options["async_creator"] = lambda: connect(file, BUSY_SECONDS)
+        if self.is_sqlite:
+            options["async_creator"] = self._connect
         else:
             options["pool_pre_ping"] = True
         self._engine = create_async_engine(self._url, **options)
         self._reader = self._engine.execution_options(reading=True)
         if self.is_sqlite:
-            event.listen(self._engine.sync_engine, "connect", _prepare)
             event.listen(self._engine.sync_engine, "begin", _begin)
         self._writing = asyncio.Lock()
+        self._direct: SteadyConnection | None = None
         self._file: FileLock | None = None
         self._guard: AsyncConnection | None = None
 
@@ -105,6 +105,9 @@ class Database:
         except SQLAlchemyError:
             pass  # the row only names a holder; a dead database must not keep a service from ending
         finally:
+            if self._direct is not None:
+                await self._direct.close()
+                self._direct = None
             await self._engine.dispose()  # before the lock goes, so that the last write is done
             await self._let_go()
 
@@ -122,6 +125,13 @@ class Database:
         async with AsyncSession(self._reader, expire_on_commit=False) as session, session.begin():
             yield session
 
+    async def transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """A write in one trip past SQLAlchemy, for the journal: a tenth of its time on the event loop. SQLite only."""
+        async with self._writing:
+            if self._direct is None:
+                self._direct = await self._connect()
+            await self._direct.transact(work)
+
     def insert(self, table: type[SQLModel]) -> Any:
         """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update` on this database."""
         rows: Table = table.__table__  # type: ignore[attr-defined]
@@ -136,6 +146,10 @@ class Database:
                 await self._guard.execute(text("SELECT 1"))
         except (OSError, SQLAlchemyError) as error:
             raise Unusable(f"{self!r}: {_plain(error)}") from None
+
+    def _connect(self) -> SteadyConnection:
+        assert self.path is not None
+        return connect(self.path, BUSY_SECONDS)
 
     # ------------------------------------------------------------------ the one service
 
@@ -243,19 +257,6 @@ def _normal(url: str) -> URL:
         query["ssl"] = query.pop("sslmode")
         found = found.set(query=query)
     return found
-
-
-def _prepare(connection: Any, _: object) -> None:
-    """Set up one SQLite connection."""
-    # We begin transactions ourselves (below): the driver would begin late, and never for a schema change.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # FULL: a command must outlive a power cut too, not only a kill. It costs a sync in the connection's own thread,
-    # never on the event loop.
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
 
 
 def _begin(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from contextlib import suppress
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage.database import Database
@@ -21,6 +22,8 @@ from trading.ports import Account, Broken, Record, Recorder
 GROUP_SECONDS = 0.015
 """How long the first request of a group waits for company. A fill is answered before, so nobody waits with it."""
 FIRST_RETRY, LAST_RETRY = 0.2, 30.0
+REFUSED = (IntegrityError, DataError, ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
+OUT_OF_REACH = (OSError, DBAPIError, PoolTimeout, sqlite3.Error)
 log = structlog.get_logger(__name__)
 
 
@@ -119,7 +122,7 @@ class DatabaseJournal:
         try:
             await self.flush()
             self._pause, self.trouble = FIRST_RETRY, ""
-        except (OSError, SQLAlchemyError) as error:
+        except OUT_OF_REACH as error:
             self.trouble = type(error).__name__
             log.error("journal_commit_failed", error=str(error), bots=len(self._kept), again_in=self._pause)
             await asyncio.sleep(self._pause)
@@ -189,9 +192,7 @@ class DatabaseJournal:
 
 def _is_lasting(error: Exception) -> bool:
     """Whether the same record would be refused again and again, as against a database that is out of reach."""
-    if isinstance(error, (IntegrityError, DataError, ProgrammingError)):
-        return True
-    return not isinstance(error, (DBAPIError, PoolTimeout, OSError))
+    return isinstance(error, REFUSED) or not isinstance(error, OUT_OF_REACH)
 
 
 def _joined(earlier: Record, later: Record) -> Record:

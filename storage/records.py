@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Table, bindparam, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.dialects import sqlite
 from sqlmodel import SQLModel
 
 from storage import outbox, tables
+from storage.columns import booked, stored
 from storage.database import Database
 from trading.messages import Filled, Notice
 from trading.ports import Account, Record
@@ -43,46 +47,52 @@ class Writer:
         self._clock = clock
         self._homes: dict[int, _Home] = {}
         bots = _columns(tables.Bots)
-        self._state = (
-            update(bots)
-            .where(bots.c.id == bindparam("key"))
-            .values(status=bindparam("status_"), reason=bindparam("reason_"))
-        )
+        state = update(bots).where(bots.c.id == bindparam("key"))
         checkpoint = database.insert(tables.Checkpoints)
-        self._checkpoint = checkpoint.on_conflict_do_update(
-            index_elements=["bot"], set_={"state": checkpoint.excluded.state, "updated": checkpoint.excluded.updated}
-        )
-        self._fill = database.insert(tables.Fills).on_conflict_do_nothing(
-            index_elements=["venue", "account", "symbol", "trade"]
-        )
-        self._notice = database.insert(tables.Outbox).on_conflict_do_nothing(index_elements=outbox.UNIQUE)
+        changed = {"state": checkpoint.excluded.state, "updated": checkpoint.excluded.updated}
+        unique_trade = ["venue", "account", "symbol", "trade"]
+        # In this order: a foreign key may point back only.
+        self._statements: list[Any] = [
+            state.values(status=bindparam("status_"), reason=bindparam("reason_")),
+            checkpoint.on_conflict_do_update(index_elements=["bot"], set_=changed),
+            database.insert(tables.Fills).on_conflict_do_nothing(index_elements=unique_trade),
+            database.insert(tables.Outbox).on_conflict_do_nothing(index_elements=outbox.UNIQUE),
+        ]
+        self._texts: list[str] = [""] * len(self._statements)
+        self._amount = stored if database.is_sqlite else booked
 
     async def write(self, records: Sequence[Record], told: Sequence[Told]) -> None:
         """All of it or nothing. KeyError for a bot that does not exist."""
+        await self._find_homes([each.bot for each in records if each.bot not in self._homes])
         now = self._clock()
+        states: list[Row] = []
+        checkpoints: list[Row] = []
+        fills: list[Row] = []
+        words: list[Row] = []
+        for each in records:
+            await asyncio.sleep(0)  # a storm of fills must not hold up the answer to the next one
+            home = self._homes[each.bot]
+            states.append({"key": each.bot, "status_": each.status, "reason_": each.reason})
+            checkpoints.append({"bot": each.bot, "state": each.checkpoint, "updated": now})
+            fills += [self._fill_row(each.bot, home, fill) for fill in each.fills]
+            words += [_notice_row(home.account, home.owner, notice, now) for notice in each.notices]
+        words += [_notice_row(each.account.id, each.account.owner, each.notice, now) for each in told]
+        await self._execute([states, checkpoints, fills, words])
+
+    async def _execute(self, rows: list[list[Row]]) -> None:
+        if self._database.is_sqlite:
+            for number, each in enumerate(rows):
+                if each and not self._texts[number]:
+                    self._texts[number] = _text(self._statements[number], list(each[0]))
+            await self._database.transact(partial(_write, list(zip(self._texts, rows, strict=True))))
+            return
         async with self._database.session() as session:
             connection = await session.connection()
-            await self._find_homes(connection, records)
-            homes = self._homes
-            fills = [_fill_row(each.bot, homes[each.bot], fill) for each in records for fill in each.fills]
-            words = [
-                _notice_row(homes[each.bot].account, homes[each.bot].owner, notice, now)
-                for each in records
-                for notice in each.notices
-            ]
-            words += [_notice_row(each.account.id, each.account.owner, each.notice, now) for each in told]
-            if records:
-                states = [{"key": each.bot, "status_": each.status, "reason_": each.reason} for each in records]
-                await connection.execute(self._state, states)
-                kept = [{"bot": each.bot, "state": each.checkpoint, "updated": now} for each in records]
-                await connection.execute(self._checkpoint, kept)
-            if fills:
-                await connection.execute(self._fill, fills)
-            if words:
-                await connection.execute(self._notice, words)
+            for statement, each in zip(self._statements, rows, strict=True):
+                if each:
+                    await connection.execute(statement, each)
 
-    async def _find_homes(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
-        missing = [each.bot for each in records if each.bot not in self._homes]
+    async def _find_homes(self, missing: list[int]) -> None:
         if not missing:
             return
         bots, accounts = _columns(tables.Bots), _columns(tables.Accounts)
@@ -91,32 +101,43 @@ class Writer:
             .join(accounts, accounts.c.id == bots.c.account)
             .where(bots.c.id.in_(missing))
         )
-        for bot, *home in await connection.execute(wanted):
-            self._homes[bot] = _Home(*home)
+        async with self._database.reading() as session:
+            for bot, *home in await session.execute(wanted):
+                self._homes[bot] = _Home(*home)
+
+    def _fill_row(self, bot: int, home: _Home, fill: Filled) -> Row:
+        return {
+            "venue": home.venue,
+            "account": home.account,
+            "symbol": home.symbol,
+            "trade": fill.trade,
+            "bot": bot,
+            "name": str(fill.cid),
+            "side": fill.side.value,
+            "price": self._amount(fill.price),
+            "qty": self._amount(fill.qty),
+            "fee": self._amount(fill.fee),
+            "fee_asset": fill.fee_asset,
+            "fee_rate": self._amount(fill.fee_rate),
+            "maker": fill.maker,
+            "realized_pnl": self._amount(fill.realized_pnl),
+            "time": fill.time,
+        }
+
+
+def _write(parts: list[tuple[str, list[Row]]], connection: sqlite3.Connection) -> None:
+    for text, rows in parts:
+        if rows:
+            connection.executemany(text, rows)
+
+
+def _text(statement: Any, keys: list[str]) -> str:
+    """The statement as SQLite's own driver takes it, with named values."""
+    return str(statement.compile(dialect=sqlite.dialect(paramstyle="named"), column_keys=keys))
 
 
 def _columns(table: type[SQLModel]) -> Table:
     return table.__table__  # type: ignore[attr-defined,no-any-return]
-
-
-def _fill_row(bot: int, home: _Home, fill: Filled) -> Row:
-    return {
-        "venue": home.venue,
-        "account": home.account,
-        "symbol": home.symbol,
-        "trade": fill.trade,
-        "bot": bot,
-        "name": str(fill.cid),
-        "side": fill.side.value,
-        "price": fill.price,
-        "qty": fill.qty,
-        "fee": fill.fee,
-        "fee_asset": fill.fee_asset,
-        "fee_rate": fill.fee_rate,
-        "maker": fill.maker,
-        "realized_pnl": fill.realized_pnl,
-        "time": fill.time,
-    }
 
 
 def _notice_row(account: int, owner: int, notice: Notice, now: int) -> Row:

@@ -226,6 +226,12 @@ class Cancel(Intent, frozen=True):
     cid: ClientOrderId
 
 
+class Replan(Intent, frozen=True):
+    """Make a plan at the price of now and begin with it (trigger reached, reset)."""
+
+    symbol: str
+
+
 class Reconcile(Intent, frozen=True):
     """Ask the venue for a Snapshot: something is uncertain."""
 
@@ -242,7 +248,26 @@ class Command(Struct, frozen=True, tag=True, tag_field="command"):
 
 
 class Start(Command, frozen=True):
-    """Begin with the plan that the engine was given."""
+    """Begin with the plan that the engine was given, or wait for its trigger price."""
+
+    close_first: bool = False
+    """Close what is left of the last run first; otherwise it is carried into the new plan."""
+
+
+class Begin(Command, frozen=True):
+    """Go on with a plan made after a Replan: the trigger was reached, or a reset is through."""
+
+
+class Fail(Command, frozen=True):
+    """What a Replan asked for could not be planned: stop, or pause a reset, and say why."""
+
+    reason: str
+
+
+class Reset(Command, frozen=True):
+    """Cancel everything, flatten or carry the inventory, plan anew at the price of then."""
+
+    flatten: bool = False
 
 
 class Stop(Command, frozen=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import os
 import secrets
 import time
@@ -18,8 +19,11 @@ from msgspec import Struct, field
 
 from bot.localchat.people import Bot, Person
 
+log = logging.getLogger(__name__)
 FILES_KEPT = 64 * 1024 * 1024
 """Bytes of pictures and documents kept; the oldest give way."""
+POSTS_KEPT = 5_000
+"""Messages kept per chat."""
 
 
 class Post(Struct):
@@ -105,7 +109,13 @@ class Store:
     def restored(self, bot: Bot, people: dict[int, Person]) -> State:
         if self.path is None or not self.path.exists():
             return State(bot, people)
-        state = msgspec.json.decode(self.path.read_bytes(), type=State)
+        try:
+            state = msgspec.json.decode(self.path.read_bytes(), type=State)
+        except msgspec.DecodeError as error:
+            aside = self.path.with_name(self.path.name + ".broken")
+            self.path.replace(aside)
+            log.warning("the chat's memory cannot be read (%s); it is set aside as %s", error, aside.name)
+            return State(bot, people)
         state.bot.id, state.bot.username, state.bot.first_name = bot.id, bot.username, bot.first_name
         for person in people.values():
             state.people.setdefault(person.id, person)
@@ -137,6 +147,8 @@ class Store:
         head = {"message_id": chat.last, "from": sender, "chat": person.chat(), "date": int(time.time())}
         post = Post({**head, **body}, self.step(), silent, outgoing)
         chat.posts[chat.last] = post
+        while len(chat.posts) > POSTS_KEPT:
+            self.remove(person.id, next(iter(chat.posts)))
         self.tell({"type": "message", "person": person.id, "message": self.shown(post)})
         return post
 

@@ -119,6 +119,7 @@ class UserSide:
                 "revision": self.store.state.revision,
                 "messages": [self.store.shown(post) for post in wanted],
                 "pinned": chat.pinned,
+                "read": self.person(request).read,
                 "keyboard": chat.keyboard,
             }
         )
@@ -328,7 +329,7 @@ def chosen(body: dict[str, Any], wish: dict[str, Any]) -> dict[str, Any]:
     """The button a press means: by its number, its caption or its data."""
     flat: list[dict[str, Any]] = [button for row in rows(body) for button in row]
     if isinstance(wish.get("button"), int) and 0 <= wish["button"] < len(flat):
-        return flat[wish["button"]]
+        return flat[int(wish["button"])]
     for button in flat:
         if wish.get("text") == button["text"] or (wish.get("data") and wish["data"] == button.get("callback_data")):
             return button

@@ -48,7 +48,7 @@ def _sum(values: Sequence[Decimal | None]) -> Decimal | None:
 
 
 def _rows(has_draft: bool) -> tuple[tuple[Button, ...], ...]:
-    new = button(say("b_new"), "new", style="success")
+    new = button(say("b_new"), "new", 0, "fresh" if has_draft else "", style="success")
     first = (button(say("b_continue"), "draft", style="primary"), new) if has_draft else (new,)
     return (
         first,

@@ -13,7 +13,7 @@ from bot import form, numbers, words
 from bot.form import Draft
 from bot.menu import Button, Press, Screen, button, grid
 from bot.words import say
-from trading.declaration import Kind, Parameter
+from trading.declaration import Kind, Parameter, shown
 from trading.model import Instrument
 from trading.ports import Account
 from trading.vocabulary import PARAMETERS
@@ -64,11 +64,15 @@ def range_(draft: Draft, badge: str, price: Decimal | None, instrument: Instrume
     lines = []
     if price is not None and instrument is not None:
         presets = form.ranges(draft.fields.get("direction", "neutral"), price, instrument.tick_size)
-        rows = [(answer(draft, _named(each), "range", f"{each.lower:f}-{each.upper:f}"),) for each in presets]
-        example = f"{presets[0].lower:f}-{presets[0].upper:f}" if presets else example
+        rows = [(answer(draft, _named(each), "range", _typed(each)),) for each in presets]
+        example = _typed(presets[0]) if presets else example
         lines.append(say("w_price", price=f"<b>{numbers.price(price)}</b>"))
     lines.append(say("w_range", example=f"<code>{example}</code>"))
     return _screen(draft, badge, "\n\n".join(lines), rows, "direction")
+
+
+def _typed(each: form.Range) -> str:
+    return f"{shown(each.lower)}-{shown(each.upper)}"
 
 
 def _named(each: form.Range) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from bot.localchat.errors import NOT_MODIFIED, OTHER_READER, TOO_OLD, WEBHOOK_AC
 pytestmark = pytest.mark.timeout(60)
 
 TOKEN = "4242:local-test-token"
+ROOT = Path(__file__).parents[2]
 ANNA, BEN = 1001, 1002
 PEOPLE = [(ANNA, "Anna", "anna"), (BEN, "Ben", "")]
 NOT_MODIFIED_TEXT = (
@@ -468,6 +470,47 @@ async def test_everything_is_there_again_after_a_restart(phone: Phone) -> None:
         assert (await phone.ok("getFile", file_id=photo))["file_path"].startswith("photos/")
     finally:
         await again.close()
+
+
+SERVE = """
+import asyncio, sys
+from pathlib import Path
+from bot.localchat import Options, serve
+people = [(1001, "Anna", "anna")]
+ready = lambda port: print(port, flush=True)
+asyncio.run(serve(Options(sys.argv[1], "trellis_demo_bot", people, Path(sys.argv[2]), ready=ready)))
+"""
+
+
+async def test_a_served_chat_saves_on_sigterm_and_ends_cleanly(tmp_path: Path) -> None:
+    async def served() -> tuple[asyncio.subprocess.Process, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SERVE, TOKEN, str(tmp_path / "chat.json"), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        )
+        assert process.stdout is not None
+        return process, f"http://127.0.0.1:{int(await process.stdout.readline())}"
+
+    async with aiohttp.ClientSession() as session:
+        process, root = await served()
+        try:
+            await session.post(f"{root}/chat/{ANNA}/send", json={"text": "remember me"})
+            waiting = asyncio.create_task(session.get(f"{root}/bot{TOKEN}/getUpdates?timeout=50&offset=2000000000"))
+            await asyncio.sleep(0.2)
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+            await asyncio.wait({waiting})
+            process, root = await served()
+            async with session.get(f"{root}/chat/{ANNA}/messages") as answer:
+                assert [m["text"] for m in (await answer.json())["messages"]] == ["remember me"]
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_broken_state_file_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "chat.json").write_text('{"bot": 1}')
+    assert LocalChat(TOKEN, "x_bot", PEOPLE, tmp_path / "chat.json").store.state.people.keys() == {ANNA, BEN}
+    assert (tmp_path / "chat.json.broken").exists()
 
 
 async def test_the_page_is_served_whole_and_other_sites_are_kept_out(phone: Phone) -> None:

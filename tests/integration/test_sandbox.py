@@ -95,6 +95,7 @@ class Client:
 
     @asynccontextmanager
     async def user(self, suffix: str = "") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        await asyncio.sleep(0.01)  # what happened before has been told
         _, _, answer = await self.raw("POST", "/fapi/v1/listenKey")
         async with self.http.ws_connect(f"{self.ws}/private/ws?listenKey={answer['listenKey']}{suffix}") as socket:
             await asyncio.sleep(0.02)
@@ -621,7 +622,7 @@ async def test_a_replay_holds_goes_and_fills_at_own_prices_in_path_order(tmp_pat
         await client.post("/sandbox/market", go=True)
         state = await finished(client)
         assert time.monotonic() - began >= 0.06
-        assert state["passed"] == 8 and state["last"]["BTCUSDT"] == "59960.0"
+        assert state["passed"] == 8 and state["last"]["BTCUSDT"] == "59960.00"
         fills = (await client.books())["fills"]
         assert [row["price"] for row in fills] == ["59800.00", "59500.00", "59100.00"]
         assert all(row["maker"] and row["qty"] == "0.010" for row in fills)
@@ -639,7 +640,7 @@ async def test_the_tape_stands_while_its_trader_is_busy(tmp_path: Path) -> None:
         # Every request in time keeps the tape at the fill; the counter-order is there before the price comes back.
         for number in range(4):
             state = await client.get("/sandbox/market")
-            assert (state["standing"], state["last"]["BTCUSDT"]) == (True, "59000.0")
+            assert (state["standing"], state["last"]["BTCUSDT"]) == (True, "59000.00")
             await client.limit("BUY", 58000 + number)
             await asyncio.sleep(0.1)
         await client.limit("SELL", "60500")

@@ -19,12 +19,14 @@ from trading.core.lifecycle import Move, Status, after
 from trading.core.orders import Order, OrderStatus
 from trading.messages import (
     Accepted,
+    Begin,
     Cancel,
     CancelRefused,
     Closed,
     Command,
     Disconnected,
     Event,
+    Fail,
     Filled,
     Foreign,
     Funding,
@@ -39,6 +41,8 @@ from trading.messages import (
     Reason,
     Reconcile,
     Refused,
+    Replan,
+    Reset,
     Resume,
     Snapshot,
     Start,
@@ -75,6 +79,14 @@ class OpeningStrategy(Strategy, Protocol):
     @property
     def watches_quotes(self) -> bool: ...
 
+    @property
+    def trigger(self) -> Decimal | None: ...
+
+    @property
+    def closes_on_stop(self) -> bool: ...
+
+    def ending(self, mark: Decimal) -> str | None: ...
+
     def is_exit(self, slot: int) -> bool: ...
 
     def obey(self, command: Resume | PlaceAgain) -> None: ...
@@ -96,6 +108,9 @@ class Checkpoint(Struct):
     ending: Move = Move.STOPPED
     """Where STOPPING leads."""
     close: bool = False
+    """Whether the position is to be closed on the way (stop, reset, a start that closes first)."""
+    trigger_side: int = 0
+    """While WAITING: +1 = the price was below the trigger at the start command, -1 = above."""
     close_turn: int = 0
     transition: int = 0
     started: int = 0
@@ -143,6 +158,9 @@ class Engine:
         """Counts every change of orders or fills: a Snapshot read meanwhile is stale."""
         self._asked = 0
         self._close_tries = 0
+        self._beyond_since = 0
+        self.confirm_after = 1_000
+        """How long the mark must stay beyond a stop, ms; 0 = one sample suffices (backtest)."""
         self._has_room = False
         self._now = 0
         self._intents: list[Intent] = []
@@ -161,6 +179,9 @@ class Engine:
             Tick: self._on_tick,
             Disconnected: self._on_disconnected,
             Start: self._on_start,
+            Begin: self._on_begin,
+            Fail: self._on_fail,
+            Reset: self._on_reset,
             Stop: self._on_stop,
             Pause: self._on_pause,
             Resume: self._on_resume,
@@ -178,16 +199,20 @@ class Engine:
         kind = type(event)
         if kind is Quote:
             self.bid, self.ask = event.bid, event.ask  # type: ignore[union-attr]
-            if not (self.crossing or (self.strategy is not None and self.strategy.watches_quotes)):
+            if not (self.crossing or self.kept.trigger_side or self._watches_quotes):
                 return []
         self._now = event.time
         intents: list[Intent] = []
         self._intents = intents
         self.must_commit = False
         self._handlers[kind](event)
-        if kind is not Quote and kind is not Mark:
+        if kind is not Quote or self.must_commit:
             self._progress()
         return intents
+
+    @property
+    def _watches_quotes(self) -> bool:
+        return self.strategy is not None and self.strategy.watches_quotes
 
     def adopt(self, strategy: OpeningStrategy) -> None:
         """The strategy that the next Start begins with."""
@@ -237,9 +262,19 @@ class Engine:
         status = self.kept.status
         return (
             status is Status.RUNNING
-            or status is Status.STARTING
+            or (status is Status.STARTING and not self._closes_first)
             or (status is Status.PAUSED and self.kept.reason == Reason.INITIAL_ORDER.value)
         )
+
+    @property
+    def _closes_first(self) -> bool:
+        """Whether a start has still to close what the last run left."""
+        return self.kept.status is Status.STARTING and self.kept.close
+
+    @property
+    def _winds_down(self) -> bool:
+        """Whether everything of ours is to go: orders first, then the position where asked."""
+        return self.kept.status in (Status.STOPPING, Status.RESETTING) or self._closes_first
 
     def wish(self, key: Slot) -> Target | Waits | None:
         """What should rest at `key` now, the state of the bot considered."""
@@ -254,7 +289,7 @@ class Engine:
     def _close_target(self) -> Target | None:
         """The reduce-only order that flattens, once nothing else of ours is left."""
         position = self.ledger.position
-        if self.kept.status is not Status.STOPPING or not self.kept.close or not position:
+        if not self._winds_down or not self.kept.close or not position:
             return None
         if any(key is not Role.CLOSE for key in self.orders) or self.strays:
             return None
@@ -329,6 +364,8 @@ class Engine:
 
     def _on_quote(self, quote: Quote) -> None:
         changed: list[Slot] = []
+        if self.kept.trigger_side:
+            self._await_trigger()
         if self.strategy is not None and self.strategy.watches_quotes and self._is_active:
             changed.extend(self.strategy.step(quote))
         for key in list(self.crossing):
@@ -339,8 +376,29 @@ class Engine:
         if changed:
             self._diff(changed)
 
+    def _await_trigger(self) -> None:
+        """Ask for a plan when the price reaches the trigger from the side it was on at the start command."""
+        trigger = self.strategy.trigger if self.strategy is not None else None
+        if self.status is not Status.WAITING or trigger is None or self._now - self._asked < PATIENCE:
+            return
+        mid = (self.bid + self.ask) / 2
+        if (mid - trigger) * self.kept.trigger_side >= 0:
+            self._asked = self._now
+            self._intents.append(Replan(self.instrument.symbol))
+
     def _on_mark(self, mark: Mark) -> None:
+        """Stops are judged on the mark price: two samples beyond, a second apart."""
         self.mark = mark.price
+        if self.status not in (Status.RUNNING, Status.PAUSED) or self.strategy is None:
+            return
+        ending = self.strategy.ending(mark.price)
+        if ending is None:
+            self._beyond_since = 0
+        elif not self._beyond_since:
+            self._beyond_since = mark.time
+        if ending is not None and mark.time - self._beyond_since >= self.confirm_after:
+            self._wind_down(Move.STOP, self.strategy.closes_on_stop, ending)
+            self.kept.ending = Move.FINISH
 
     def _on_tick(self, tick: Tick) -> None:
         room, self._has_room = self._has_room, False
@@ -715,21 +773,58 @@ class Engine:
 
     def _on_start(self, command: Start) -> None:
         assert self.strategy is not None
-        self._move(Move.START)
-        self.kept.started = self.kept.read_from = command.time
+        trigger = self.strategy.trigger
+        mid = (self.bid + self.ask) / 2
+        self.kept.ending, self.kept.close = Move.STOPPED, command.close_first and bool(self.ledger.position)
         self.kept.first_started = self.kept.first_started or command.time
-        self.kept.ending, self.kept.close = Move.STOPPED, False
+        self.kept.started = self.kept.read_from = command.time
+        if trigger is not None and mid != trigger:
+            self._move(Move.WAIT)
+            self.kept.trigger_side = 1 if mid < trigger else -1
+            return
+        self._begin(Move.START)
+
+    def _begin(self, move: Move) -> None:
+        self.kept.trigger_side = 0
+        self._beyond_since = 0
+        self.is_verified = False
+        self._move(move)
+        self._release_all()
+        self._diff_all()
+
+    def _on_begin(self, command: Begin) -> None:
+        """The plan that a Replan asked for is here."""
+        if self.status is Status.WAITING:
+            self.kept.started = self.kept.read_from = command.time
+            self._begin(Move.START)
+        else:
+            self.kept.close = False
+            self._begin(Move.RUN)
+
+    def _on_fail(self, command: Fail) -> None:
+        self._notice(NoticeKind.ERROR, f"plan:{self.kept.transition}", reason=command.reason, code="", text="")
+        if self.status is Status.RESETTING:
+            self._pause("reset")
+        elif self.status is Status.WAITING:
+            self.kept.trigger_side = 0
+            self._move(Move.STOP, command.reason)
+
+    def _wind_down(self, move: Move, close: bool, reason: str = "") -> None:
+        self._move(move, reason)
+        self.kept.close = close
+        self.kept.ending = Move.STOPPED
+        self.kept.trigger_side = 0
+        self.is_verified = False
+        self._close_tries = 0
+        self._asked = 0
         self._release_all()
         self._diff_all()
 
     def _on_stop(self, command: Stop) -> None:
-        self._move(Move.STOP)
-        self.kept.close = command.close
-        self.kept.ending = Move.STOPPED
-        self.is_verified = False
-        self._close_tries = 0
-        self._release_all()
-        self._diff_all()
+        self._wind_down(Move.STOP, command.close)
+
+    def _on_reset(self, command: Reset) -> None:
+        self._wind_down(Move.RESET, command.flatten)
 
     def _on_pause(self, command: Pause) -> None:
         self._pause(command.reason)
@@ -754,21 +849,22 @@ class Engine:
             self._diff((command.slot,))
 
     def _progress(self) -> None:
-        """The moves a bot makes by itself: started, given up, stopped."""
-        status = self.kept.status
-        if status is Status.STARTING and self.strategy is not None and self.is_synced:
-            if self.strategy.has_given_up:
-                self._pause(Reason.INITIAL_ORDER.value)
-            elif not self.strategy.is_opening and not any(
-                order.status is OrderStatus.SENT for order in self.orders.values()
-            ):
-                self._move(Move.RUN)
-                self._notice(NoticeKind.STARTED, str(self.kept.transition), orders=len(self.orders))
-        elif status is Status.STOPPING and self.is_synced and not self.orders and not self.strays:
-            self._finish_stop()
+        """The moves a bot makes by itself: started, given up, wound down."""
+        if not self.is_synced or self.strategy is None:
+            return
+        if self._winds_down:
+            if not self.orders and not self.strays:
+                self._wound_down()
+        elif self.strategy.has_given_up and self.status in (Status.STARTING, Status.RUNNING):
+            self._pause(Reason.INITIAL_ORDER.value)
+        elif self.status is Status.STARTING and not self.strategy.is_opening:
+            if any(order.status is OrderStatus.SENT for order in self.orders.values()):
+                return
+            self._move(Move.RUN)
+            self._notice(NoticeKind.STARTED, str(self.kept.transition), orders=len(self.orders))
 
-    def _finish_stop(self) -> None:
-        """Nothing of ours is left as far as we know: close, let the venue confirm, and rest."""
+    def _wound_down(self) -> None:
+        """No order of ours is left as far as we know: close where asked, let the venue confirm, go on."""
         if self.kept.close and self.ledger.position:
             if Role.CLOSE not in self.holds:
                 self._diff((Role.CLOSE,))
@@ -777,6 +873,19 @@ class Engine:
             if self._now - self._asked > PATIENCE or not self._asked:
                 self._reconcile()
             return
+        if self.status is Status.STARTING:
+            self.kept.close = False
+            self.must_commit = True
+            self._diff_all()
+        elif self.status is Status.RESETTING:
+            if self._now - self._asked > PATIENCE or not self._asked:
+                self._asked = self._now
+                self._intents.append(Replan(self.instrument.symbol))
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Verified: nothing of ours is left."""
         move = self.kept.ending
         self._move(move, self.kept.reason)
         kind = {Move.FINISH: NoticeKind.FINISHED, Move.FAIL: NoticeKind.FAILED}.get(move, NoticeKind.STOPPED)

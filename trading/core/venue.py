@@ -360,7 +360,7 @@ class Venue:
                 holding.state.isolated_wallet += amount
             self._floor.earn(account, "FUNDING_FEE", amount, symbol, now)
             shown = holding if holding.is_isolated else None
-            self._floor.tell_balance(account, "FUNDING_FEE", shown, now, symbol=symbol)
+            self._floor.tell_balance(account, "FUNDING_FEE", shown, now, change=amount, symbol=symbol)
 
     def last(self, symbol: str) -> Decimal:
         """0 before the first price."""

@@ -105,7 +105,10 @@ def _market(exchange: Exchange, drive: Drive) -> dict[str, object]:
         "passed": drive.passed,
         "time": drive.time,
         "standing": bool(exchange.filled),
-        "last": {symbol: str(exchange.venue.last(symbol)) for symbol in exchange.rules},
+        "last": {
+            symbol: shapes.fixed(exchange.venue.last(symbol), rules.price_precision)
+            for symbol, rules in exchange.rules.items()
+        },
         "seed": exchange.options.seed,
         "speed": exchange.options.speed,
         "replay": list(exchange.options.replay),

@@ -200,11 +200,15 @@ class Player:
                 self.is_over = True
                 return
             self._points = heapq.merge(ahead[1:], self._points, key=lambda point: point.time)
+            self._forget_fundings(ahead[0].time)
             self._step(ahead[0])
         self._exchange.filled = 0.0
+        self._forget_fundings(self.time + 1)
+
+    def _forget_fundings(self, before: int) -> None:
+        """Settlements that lie behind the tape are nobody's."""
         for symbol, rows in self._fundings.items():
-            while rows and rows[0][0] <= self.time:
-                rows.pop(0)
+            self._fundings[symbol] = [row for row in rows if row[0] >= before]
             self._announce(symbol)
 
     def _pass(self, point: PathPoint) -> None:

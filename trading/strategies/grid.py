@@ -104,6 +104,8 @@ class GridState(Struct):
     """Initial fills that no slot has yet."""
     held: Decimal = ZERO
     """Signed base of all lots and undealt fills."""
+    low: int = 0
+    """The first slot of those near the price that may rest orders, where not all may."""
 
 
 OPEN_TRIES = 4
@@ -124,6 +126,7 @@ class Grid:
         self._plan_bytes = msgspec.Raw(msgspec.msgpack.encode(plan))
         self._entries = [plan.entry(i) for i in range(len(plan.quantities))]
         self._gates = self._waiting_gates()
+        self._is_windowed = plan.max_open_orders < len(plan.quantities)
 
     @classmethod
     def begin(cls, plan: GridPlan, install: str, bot: int, before: Grid | None = None, carried: Decimal = ZERO) -> Grid:
@@ -140,6 +143,7 @@ class Grid:
             slots.append(slot)
         state = GridState(slots, open_turn=before.state.open_turn if before is not None else 0)
         grid = cls(plan, install, bot, state)
+        state.low = grid._window(plan.vacant)
         if plan.initial:
             needed = sum((q for i, q in enumerate(plan.quantities) if plan.opens_with_inventory(i)), ZERO)
             kept = min(abs(carried), needed) if carried * grid._sign() > 0 else ZERO
@@ -171,6 +175,8 @@ class Grid:
             return Waits(slot.wait.value, self._price(key, slot.side))
         price = self._price(key, slot.side)
         plan = self.plan
+        if not 0 <= key - self.state.low < plan.max_open_orders:
+            return Waits(Reason.ORDER_LIMIT.value, price)
         if plan.max_position is not None and slot.side is self._entries[key] and self._passes_cap(slot, price):
             return Waits(Reason.MAX_POSITION.value, price)
         tif = TimeInForce.GTX if plan.post_only else TimeInForce.GTC
@@ -216,6 +222,26 @@ class Grid:
     def watches_quotes(self) -> bool:
         """Whether a quote can change any wish."""
         return self._gates is not None
+
+    @property
+    def trigger(self) -> Decimal | None:
+        return self.plan.trigger
+
+    @property
+    def closes_on_stop(self) -> bool:
+        return self.plan.close_on_stop
+
+    def ending(self, mark: Decimal) -> str | None:
+        """`stop_loss` or `take_profit` where `mark` is at or beyond it."""
+        plan = self.plan
+        sign = -1 if plan.direction is Direction.SHORT else 1
+        if plan.stop_loss is not None and sign * (mark - plan.stop_loss) <= 0:
+            return "stop_loss"
+        if plan.stop_loss_high is not None and mark >= plan.stop_loss_high:
+            return "stop_loss"
+        if plan.take_profit is not None and sign * (mark - plan.take_profit) >= 0:
+            return "take_profit"
+        return None
 
     def is_exit(self, slot: int) -> bool:
         """Whether the present order of `slot` closes a lot."""
@@ -269,7 +295,24 @@ class Grid:
                 self._turn(key, slot)
         else:
             self._late(key, slot)
-        return (key,) if self.plan.max_position is None else self.keys()
+        if self.plan.max_position is not None:
+            return self.keys()
+        return (key, *self._follow(key)) if self._is_windowed else (key,)
+
+    def _window(self, slot: int) -> int:
+        """The first slot of a window with `slot` in its middle."""
+        count, most = len(self.state.slots), self.plan.max_open_orders
+        return max(0, min(slot - most // 2, count - most))
+
+    def _follow(self, slot: int) -> Iterable[Slot]:
+        """Keep orders where the price is: once a fill leaves the middle half of the window, it moves."""
+        low, most = self.state.low, self.plan.max_open_orders
+        wanted = self._window(slot)
+        if abs(wanted - low) < max(1, most // 4):
+            return ()
+        self.state.low = wanted
+        before, now = set(range(low, low + most)), set(range(wanted, wanted + most))
+        return sorted(before ^ now)
 
     def _opened(self, fill: Filled) -> Iterable[Slot]:
         state = self.state

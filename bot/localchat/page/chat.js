@@ -262,6 +262,7 @@ function put(body) {
     if (old.body.text === body.text) node.querySelectorAll(".veil").forEach((v, i) => veils[i] && v.classList.add("clear"));
     if (focused >= 0) node.querySelectorAll("button")[focused]?.focus({ preventScroll: true });
   } else $("list").append(node);
+  if (messages.size > 800) { const [id, oldest] = messages.entries().next().value; oldest.node.remove(); messages.delete(id); }
   spin(body.message_id);
   arrange();
   if (wasNear) toEnd();
@@ -292,6 +293,14 @@ function arrange() {
   }
   $("start").hidden = !empty;
   $("write").hidden = empty;
+}
+
+function markUnread({ messages: bodies, read: upTo }) {
+  const first = bodies.find((body) => body.outgoing && body.message_id > upTo);
+  if (!first || !upTo) return;
+  const line = make("div", "fresh", "Unread messages"), node = messages.get(first.message_id).node;
+  node.before(line);
+  if (node.offsetTop < scroll.scrollTop) { line.scrollIntoView({ block: "center" }); }
 }
 
 function goTo(id) {
@@ -526,6 +535,7 @@ async function load() {
   $("list").replaceChildren(part);
   frame({});
   arrange(); showPinned(found.pinned); showKeyboard(found.keyboard); toEnd(); grow();
+  markUnread(found);
   if (!document.hidden) await read();
 }
 
