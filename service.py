@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct
-from sqlalchemy.exc import SQLAlchemyError
 
 from alerts.schedule import Schedule, first_jobs
 from bot.app import Front
@@ -231,8 +230,7 @@ async def run(
             for task in reversed(tasks):
                 task.cancel()
     finally:
-        with contextlib.suppress(SQLAlchemyError, OSError):
-            await journal.close()
+        await journal.close()
         with contextlib.suppress(OSError):
             (settings.home / "alive").unlink()
         log.info("service_stopped")

@@ -129,7 +129,9 @@ class Database:
         """A write in one trip past SQLAlchemy, for the journal: a tenth of its time on the event loop. SQLite only."""
         async with self._writing:
             if self._direct is None:
-                self._direct = await self._connect()
+                direct = self._connect()
+                await direct
+                self._direct = direct
             await self._direct.transact(work)
 
     def insert(self, table: type[SQLModel]) -> Any:

@@ -22,7 +22,10 @@ from trading.ports import Account, Broken, Record, Recorder
 GROUP_SECONDS = 0.015
 """How long the first request of a group waits for company. A fill is answered before, so nobody waits with it."""
 FIRST_RETRY, LAST_RETRY = 0.2, 30.0
-REFUSED = (IntegrityError, DataError, ProgrammingError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
+REFUSED = (
+    *(IntegrityError, DataError, ProgrammingError),
+    *(sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError),
+)
 OUT_OF_REACH = (OSError, DBAPIError, PoolTimeout, sqlite3.Error)
 log = structlog.get_logger(__name__)
 

@@ -77,6 +77,8 @@ class _Reading:
         if declared == "stop_loss" and declared in self.found and "stop_loss_high" not in self.found:
             both = sorted((self.found["stop_loss"], value), key=Decimal)
             self.found["stop_loss"], self.found["stop_loss_high"] = both
+        elif not value:
+            return
         elif declared in self.found:
             self.problems.append(Refusal("given_twice", {"name": declared}))
         else:

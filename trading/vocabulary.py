@@ -111,7 +111,7 @@ def canonical(given: Mapping[str, str]) -> dict[str, str]:
         try:
             name = resolve(alias, text)
             value = PARAMETERS[name].read(text)
-            if found.setdefault(name, value) != value:
+            if value and found.setdefault(name, value) != value:
                 raise Declined(Refusal("given_twice", {"name": name}))
         except Declined as declined:
             problems += declined.refusals

@@ -1,4 +1,4 @@
-"""What the acceptance tests hold in their hands: the program as a process, a thumb in its chat, the exchange's books."""
+"""What the acceptance tests hold: the program as a process, a thumb in its chat, the exchange's books."""
 
 from __future__ import annotations
 
@@ -120,8 +120,16 @@ class Service:
         self.process: subprocess.Popen[str] | None = None
         self.chat = Chat("")
 
-    def start(self, seconds: float = 60) -> None:
+    def start(self) -> None:
         """Until the one line on stdout, which is the page's address."""
+        self.spawn()
+        assert self.process is not None and self.process.stdout is not None and self.process.stderr is not None
+        line = self.process.stdout.readline()
+        assert line, f"the demo ended: {self.process.stderr.read()}"
+        self.chat = Chat(line.strip())
+
+    def spawn(self) -> None:
+        """Start the process and wait for nothing."""
         command = [sys.executable, "run.py", "demo", "--no-browser", "--data", str(self.folder), *self.options]
         self.process = subprocess.Popen(
             command,
@@ -132,10 +140,6 @@ class Service:
             text=True,
             start_new_session=True,
         )
-        assert self.process.stdout is not None and self.process.stderr is not None
-        line = self.process.stdout.readline()
-        assert line, f"the demo ended: {self.process.stderr.read()}"
-        self.chat = Chat(line.strip())
 
     def kill(self) -> None:
         """SIGKILL to the service alone."""

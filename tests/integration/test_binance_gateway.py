@@ -339,8 +339,15 @@ async def test_long_lists_of_trades_are_read_page_by_page(trader: Trader, monkey
     assert [fill.cid.slot for fill in found.fills] == [2, 3, 4, 5, 6]
 
 
-async def test_snapshots_amid_a_storm_of_fills_always_agree_with_themselves(bench: Bench, trader: Trader) -> None:
+async def test_snapshots_amid_a_storm_of_fills_always_agree_with_themselves() -> None:
     """Orders fill while the reads run: every Snapshot that comes out tells one story, and the last tells all of it."""
+    async with Bench(limits=False) as bench:
+        trader = await bench.connected()
+        inside(trader)._limiter.weight.limit = 10**9
+        await storm_of_fills(bench, trader)
+
+
+async def storm_of_fills(bench: Bench, trader: Trader) -> None:
     for slot in range(40):
         trader.place(name(slot), Side.BUY, f"{64_900 - slot * 20}.0", "0.004")
     await trader.until(lambda: len({e.cid for e in trader.of(Accepted)}) == 40)

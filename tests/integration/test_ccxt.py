@@ -94,7 +94,14 @@ async def test_ccxt_places_edits_and_cancels_a_post_only_order(exchange: Any) ->
         await exchange.create_order(SYMBOL, "limit", "buy", 0.01, bid + 1000, {"postOnly": True})
     many = await exchange.create_orders(
         [
-            {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.01, "price": bid - gap, "params": {"postOnly": True}}
+            {
+                "symbol": SYMBOL,
+                "type": "limit",
+                "side": "buy",
+                "amount": 0.01,
+                "price": bid - gap,
+                "params": {"postOnly": True},
+            }
             for gap in (700, 800, 900)
         ]
     )

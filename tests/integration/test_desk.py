@@ -203,3 +203,70 @@ async def test_a_position_that_is_not_the_bots_own_refuses_the_start(bench):
         with pytest.raises(Declined) as no:
             await bench.desk.start(bot, 1)
         assert no.value.refusals[0].code == "foreign_position"
+
+
+async def test_a_bot_with_a_trigger_waits_and_starts_when_the_price_comes(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.desk.create(1, bench.account, GRID | {"trigger": "63000"}, "once")
+        await bench.desk.start(bot, 1)
+        assert bench.desk.card(bot).status == "WAITING"
+        await bench.to("64000")
+        await asyncio.sleep(0.3)
+        assert bench.orders() == []
+        await bench.to("62900")
+        await bench.until(lambda: bench.desk.card(bot).status == "RUNNING")
+        assert len(bench.orders()) == 10
+
+
+async def test_a_waiting_bot_can_be_stopped(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.desk.create(1, bench.account, GRID | {"trigger": "63000"}, "once")
+        await bench.desk.start(bot, 1)
+        await bench.desk.stop(bot, 1, close=False)
+        assert bench.desk.card(bot).status == "STOPPED"
+
+
+async def test_a_stop_loss_cancels_closes_and_finishes(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running(stop_loss="58000", stop_loss_high="72000")
+        await bench.to("57900")
+        await bench.until(lambda: bench.desk.card(bot).status == "FINISHED", 15)
+        assert bench.desk.card(bot).reason == "stop_loss"
+        assert bench.orders() == []
+        assert bench.sandbox.exchange.venue.position("sandboxkey", "BTCUSDT").qty == 0
+
+
+@pytest.mark.parametrize("flatten", [True, False])
+async def test_a_reset_lays_the_grid_anew(bench, flatten):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        await bench.to("62900")
+        await bench.until(lambda: bench.desk.card(bot).fills == 2)
+        held = bench.desk.card(bot).position
+        await bench.desk.reset(bot, 1, flatten)
+        await bench.until(lambda: bench.desk.card(bot).status == "RUNNING" and len(bench.orders()) == 10)
+        assert bench.desk.card(bot).position == (0 if flatten else held)
+        names = [o.client_id for o in bench.sandbox.exchange.venue.all_orders("sandboxkey")]
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("close_first", [True, False])
+async def test_a_stopped_bot_starts_again_with_its_lots_carried_or_closed(bench, close_first):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running(direction="LONG")
+        await bench.desk.stop(bot, 1, close=False)
+        await bench.until(lambda: bench.desk.card(bot).status == "STOPPED")
+        held = bench.desk.card(bot).position
+        assert held > 0
+        await bench.desk.start(bot, 1, close_first=close_first)
+        await bench.until(lambda: bench.desk.card(bot).status == "RUNNING" and len(bench.orders()) == 10)
+        venue = bench.sandbox.exchange.venue
+        assert venue.position("sandboxkey", "BTCUSDT").qty == bench.desk.card(bot).position > 0
+        bought = [o for o in venue.all_orders("sandboxkey") if ".o." in o.client_id]
+        closed = [o for o in venue.all_orders("sandboxkey") if ".c." in o.client_id]
+        assert (len(bought), len(closed)) == ((2, 1) if close_first else (1, 0))

@@ -17,7 +17,9 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import pytest
 
-from trading.sandbox.server import Foreign, Opening, Options, Sandbox, Unreadable
+from trading.sandbox import auth
+from trading.sandbox.refusal import Refusal
+from trading.sandbox.server import Foreign, Opening, Options, Sandbox, Unreadable, serve
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -45,7 +47,9 @@ class Client:
         self.ws = f"ws://127.0.0.1:{port}"
         self.key, self.secret = key, secret
 
-    async def raw(self, method: str, path: str, query: str = "", body: str = "", key: bool = True) -> tuple[int, Any, Any]:
+    async def raw(
+        self, method: str, path: str, query: str = "", body: str = "", key: bool = True
+    ) -> tuple[int, Any, Any]:
         headers = {"X-MBX-APIKEY": self.key} if key else {}
         if body:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -73,7 +77,14 @@ class Client:
         return answer
 
     async def limit(self, side: str, price: object, qty: object = "0.010", **more: object) -> Any:
-        order = {"symbol": "BTCUSDT", "side": side, "type": "LIMIT", "quantity": qty, "price": price, "timeInForce": "GTX"}
+        order = {
+            "symbol": "BTCUSDT",
+            "side": side,
+            "type": "LIMIT",
+            "quantity": qty,
+            "price": price,
+            "timeInForce": "GTX",
+        }
         return await self.signed("POST", "/fapi/v1/order", **(order | more))
 
     async def market(self, side: str, qty: object = "0.010", **more: object) -> Any:
@@ -139,6 +150,54 @@ async def until(socket: aiohttp.ClientWebSocketResponse, wanted: str, wait: floa
 
 # --------------------------------------------------------------------------- signatures
 
+VECTOR_SECRET = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
+VECTORS = [
+    (
+        VECTOR_SECRET,
+        b"symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC&recvWindow=5000&timestamp=1591702613943",
+        b"",
+        b"3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9",
+    ),
+    (
+        VECTOR_SECRET,
+        b"symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC",
+        b"quantity=1&price=9000&recvWindow=5000&timestamp=1591702613943",
+        b"30baaf0fab549bbeda7f5ef201898b34122da25fd23c646cac2c529aebe670a4",
+    ),
+    (
+        SECRET,
+        b"",
+        b"batchOrders=%5B%7B%22symbol%22%3A%22BTCUSDT%22%2C%22side%22%3A%22BUY%22%2C%22type%22%3A%22LIMIT%22%2C%22quantity"
+        b"%22%3A%220.010%22%2C%22price%22%3A%2260000.0%22%2C%22timeInForce%22%3A%22GTX%22%7D%5D&timestamp=1790000000000",
+        b"aeca0122f99f88942c1f1fc69bf0f96688e5501e73b2615b693d4e8ca8a17c39",
+    ),
+]
+
+
+def test_the_documented_vectors_verify_and_a_changed_byte_does_not() -> None:
+    for secret, query, body, signature in VECTORS:
+        for at_query in (True, False):
+            mark = b"signature=" + signature
+            sent = (query + b"&" * bool(query) + mark, body) if at_query else (query, body + b"&" * bool(body) + mark)
+            auth.check_rest(secret, *sent)
+            with pytest.raises(Refusal, match="-1022"):
+                auth.check_rest(secret + "x", *sent)
+            with pytest.raises(Refusal, match="-1022"):
+                auth.check_rest(secret, sent[0].replace(b"BTC", b"ETH"), sent[1].replace(b"BTC", b"ETH") + b"&x=1")
+    order = {
+        "apiKey": KEY,
+        "newClientOrderId": "g-1",
+        "price": "60000.0",
+        "quantity": "0.010",
+        "recvWindow": "5000",
+        "side": "BUY",
+        "symbol": "BTCUSDT",
+        "timeInForce": "GTX",
+        "timestamp": "1790000000000",
+        "type": "LIMIT",
+    }
+    auth.check_socket(SECRET, order | {"signature": "4cb4de865e193a70d1f38eaad1bac4e412f957e60000967502edd5d856dd8206"})
+
 
 async def test_the_public_answers_need_no_key(still: Client) -> None:
     assert await still.get("/fapi/v1/ping") == {}
@@ -165,7 +224,9 @@ async def test_parameters_may_come_in_the_query_the_body_or_both(still: Client) 
     # Query and body are joined without a separator, as in Binance's vector B.
     status, _, answer = await still.raw("POST", "/fapi/v1/order", order, f"{rest}&signature={sign(order + rest)}")
     assert status == 200, answer
-    status, _, answer = await still.raw("DELETE", "/fapi/v1/allOpenOrders", "", signed_body(f"symbol=BTCUSDT&timestamp={now()}"))
+    status, _, answer = await still.raw(
+        "DELETE", "/fapi/v1/allOpenOrders", "", signed_body(f"symbol=BTCUSDT&timestamp={now()}")
+    )
     assert (status, answer["code"]) == (200, 200)
 
 
@@ -174,8 +235,18 @@ def signed_body(payload: str) -> str:
 
 
 async def test_the_signature_covers_the_bytes_that_were_sent(still: Client) -> None:
-    entry = json.dumps([{"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.010", "price": "60000.0",
-                         "timeInForce": "GTX"}])
+    entry = json.dumps(
+        [
+            {
+                "symbol": "BTCUSDT",
+                "side": "BUY",
+                "type": "LIMIT",
+                "quantity": "0.010",
+                "price": "60000.0",
+                "timeInForce": "GTX",
+            }
+        ]
+    )
     for text in (quote(entry, safe=""), quote(entry, safe="").replace("%20", "+"), entry):
         payload = f"batchOrders={text}&timestamp={now()}"
         status, _, answer = await still.raw("POST", "/fapi/v1/batchOrders", "", signed_body(payload))
@@ -226,8 +297,16 @@ async def test_a_post_only_order_lives_rests_and_is_cancelled(still: Client) -> 
     row = await still.signed("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="g-1")
     assert row["avgPrice"] == "0.00000" and row["time"] > 0 and row["orderId"] == order["orderId"]
     assert [each["orderId"] for each in await still.signed("GET", "/fapi/v1/openOrders")] == [order["orderId"]]
-    changed = await still.signed("PUT", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", orderId=order["orderId"],
-                                 quantity="0.020", price="64100.0", modifyId=7)
+    changed = await still.signed(
+        "PUT",
+        "/fapi/v1/order",
+        symbol="BTCUSDT",
+        side="BUY",
+        orderId=order["orderId"],
+        quantity="0.020",
+        price="64100.0",
+        modifyId=7,
+    )
     assert (changed["price"], changed["origQty"], changed["modifyId"]) == ("64100.00", "0.020", 7)
     gone = await still.signed("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=order["orderId"])
     assert gone["status"] == "CANCELED"
@@ -237,15 +316,39 @@ async def test_a_post_only_order_lives_rests_and_is_cancelled(still: Client) -> 
 
 
 async def test_orders_that_break_a_rule_are_refused_by_their_codes(still: Client) -> None:
-    good = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.010", "price": "64000", "timeInForce": "GTX"}
+    good = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "LIMIT",
+        "quantity": "0.010",
+        "price": "64000",
+        "timeInForce": "GTX",
+    }
     cases: list[tuple[int, dict[str, object]]] = [
-        (-1121, {"symbol": "NOPEUSDT"}), (-1117, {"side": "HOLD"}), (-1116, {"type": "MAGIC"}), (-1115, {"timeInForce": "X"}),
-        (-1102, {"quantity": ""}), (-1102, {"price": ""}), (-1102, {"timeInForce": ""}), (-1102, {"quantity": "ten"}),
-        (-4120, {"type": "STOP_MARKET"}), (-4014, {"price": "64000.05"}), (-1111, {"price": "64000.001"}),
-        (-1111, {"quantity": "0.0001"}), (-4003, {"quantity": "0"}), (-4005, {"quantity": "2000"}), (-4164, {"quantity": "0.001", "price": "40000"}),
-        (-5022, {"price": "65000.1"}), (-4016, {"price": "90000"}), (-2019, {"quantity": "100"}), (-4061, {"positionSide": "LONG"}),
-        (-4015, {"newClientOrderId": "bad id"}), (-4015, {"newClientOrderId": "x" * 37}), (-2022, {"reduceOnly": "true"}),
-        (-1106, {"type": "MARKET"}), (-1136, {"newOrderRespType": "FULL"}),
+        (-1121, {"symbol": "NOPEUSDT"}),
+        (-1117, {"side": "HOLD"}),
+        (-1116, {"type": "MAGIC"}),
+        (-1115, {"timeInForce": "X"}),
+        (-1102, {"quantity": ""}),
+        (-1102, {"price": ""}),
+        (-1102, {"timeInForce": ""}),
+        (-1102, {"quantity": "ten"}),
+        (-4120, {"type": "STOP_MARKET"}),
+        (-4014, {"price": "64000.05"}),
+        (-1111, {"price": "64000.001"}),
+        (-1111, {"quantity": "0.0001"}),
+        (-4003, {"quantity": "0"}),
+        (-4005, {"quantity": "2000"}),
+        (-4164, {"quantity": "0.001", "price": "40000"}),
+        (-5022, {"price": "65000.1"}),
+        (-4016, {"price": "90000"}),
+        (-2019, {"quantity": "100"}),
+        (-4061, {"positionSide": "LONG"}),
+        (-4015, {"newClientOrderId": "bad id"}),
+        (-4015, {"newClientOrderId": "x" * 37}),
+        (-2022, {"reduceOnly": "true"}),
+        (-1106, {"type": "MARKET"}),
+        (-1136, {"newOrderRespType": "FULL"}),
     ]
     for code, change in cases:
         assert await still.refused("POST", "/fapi/v1/order", **(good | change)) == code, change
@@ -258,8 +361,15 @@ async def test_orders_that_break_a_rule_are_refused_by_their_codes(still: Client
 
 async def test_a_batch_answers_each_order_in_turn(still: Client) -> None:
     entries = [
-        {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.010", "price": price, "timeInForce": "GTX",
-         "newClientOrderId": f"b{number}"}
+        {
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "type": "LIMIT",
+            "quantity": "0.010",
+            "price": price,
+            "timeInForce": "GTX",
+            "newClientOrderId": f"b{number}",
+        }
         for number, price in enumerate(["64000.0", "66000.0", "63000.0"])
     ]
     answers = await still.signed("POST", "/fapi/v1/batchOrders", batchOrders=json.dumps(entries))
@@ -267,7 +377,9 @@ async def test_a_batch_answers_each_order_in_turn(still: Client) -> None:
     assert await still.refused("POST", "/fapi/v1/batchOrders", batchOrders=json.dumps(entries * 2)) == -4082
     gone = await still.signed("DELETE", "/fapi/v1/batchOrders", symbol="BTCUSDT", origclientorderidlist='["b0","zz"]')
     assert [row.get("code", row.get("status")) for row in gone] == ["CANCELED", -2011]
-    gone = await still.signed("DELETE", "/fapi/v1/batchOrders", symbol="BTCUSDT", orderIdList=json.dumps([answers[2]["orderId"]]))
+    gone = await still.signed(
+        "DELETE", "/fapi/v1/batchOrders", symbol="BTCUSDT", orderIdList=json.dumps([answers[2]["orderId"]])
+    )
     assert gone[0]["clientOrderId"] == "b2"
 
 
@@ -285,7 +397,9 @@ async def test_a_market_order_fills_and_books_everything(still: Client) -> None:
     balance = (await still.signed("GET", "/fapi/v3/balance"))[0]
     assert balance["balance"] == "9999.35000000"
     await still.reach("66000")
-    assert (await still.signed("GET", "/fapi/v3/positionRisk", symbol="BTCUSDT"))[0]["unRealizedProfit"] == "20.00000000"
+    assert (await still.signed("GET", "/fapi/v3/positionRisk", symbol="BTCUSDT"))[0][
+        "unRealizedProfit"
+    ] == "20.00000000"
     account = await still.signed("GET", "/fapi/v3/account")
     assert account["totalMarginBalance"] == "10019.35000000" and account["positions"][0]["symbol"] == "BTCUSDT"
     closed = await still.market("SELL", "0.5", reduceOnly="True", newOrderRespType="RESULT")
@@ -307,7 +421,10 @@ async def test_settings_are_set_read_and_refused(still: Client) -> None:
     assert await still.refused("POST", "/fapi/v1/positionSide/dual", dualSidePosition="false") == -4059
     assert (await still.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true"))["code"] == 200
     assert (await still.signed("GET", "/fapi/v1/accountConfig"))["dualSidePosition"] is True
-    assert await still.refused("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01") == -4061
+    assert (
+        await still.refused("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
+        == -4061
+    )
     await still.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition="false")
     brackets = await still.signed("GET", "/fapi/v1/leverageBracket", symbol="BTCUSDT")
     assert brackets[0]["brackets"][0]["initialLeverage"] == 125 and isinstance(brackets[0]["brackets"][0]["cum"], float)
@@ -337,7 +454,13 @@ async def test_a_fill_tells_trade_lite_first_then_order_and_account(still: Clien
         assert lite["e"] == "TRADE_LITE" and lite["m"] is True and lite["L"] == "64900.00"
         told = {event["e"]: event for event in pair}
         trade, account = told["ORDER_TRADE_UPDATE"]["o"], told["ACCOUNT_UPDATE"]["a"]
-        assert (trade["X"], trade["L"], trade["z"], trade["n"], trade["N"]) == ("FILLED", "64900.00", "0.010", "0.12980000", "USDT")
+        assert (trade["X"], trade["L"], trade["z"], trade["n"], trade["N"]) == (
+            "FILLED",
+            "64900.00",
+            "0.010",
+            "0.12980000",
+            "USDT",
+        )
         assert trade["t"] == lite["t"] > 0 and trade["i"] == order["orderId"]
         assert account["m"] == "ORDER" and account["B"][0]["wb"] == "9999.87020000"
         assert (account["P"][0]["pa"], account["P"][0]["ep"]) == ("0.010", "64900")
@@ -347,8 +470,20 @@ async def test_a_fill_tells_trade_lite_first_then_order_and_account(still: Clien
 
 async def test_a_refused_post_only_order_tells_nobody(still: Client) -> None:
     async with still.user() as socket:
-        assert await still.refused("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="LIMIT", quantity="0.01",
-                                   price="65100", timeInForce="GTX", newClientOrderId="g-8") == -5022
+        assert (
+            await still.refused(
+                "POST",
+                "/fapi/v1/order",
+                symbol="BTCUSDT",
+                side="BUY",
+                type="LIMIT",
+                quantity="0.01",
+                price="65100",
+                timeInForce="GTX",
+                newClientOrderId="g-8",
+            )
+            == -5022
+        )
         assert await still.refused("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="g-8") == -2013
         await still.limit("BUY", "64000", newClientOrderId="g-8")
         (event,) = await read(socket, 1)
@@ -403,13 +538,22 @@ async def test_funding_is_booked_and_told(still: Client) -> None:
 
 def frame(method: str, ident: object = 1, secret: str = SECRET, encode: bool = False, **params: object) -> str:
     fields = {"apiKey": KEY, "timestamp": now(), **params}
-    spelled = sorted((name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in fields.items())
+    spelled = sorted(
+        (name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in fields.items()
+    )
     text = urlencode(spelled) if encode else "&".join(f"{name}={value}" for name, value in spelled)
     return json.dumps({"id": ident, "method": method, "params": {**fields, "signature": sign(text, secret)}})
 
 
 async def test_orders_over_the_websocket_api_answer_by_id(still: Client) -> None:
-    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.010", "price": "64000.0", "timeInForce": "GTX"}
+    order = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "LIMIT",
+        "quantity": "0.010",
+        "price": "64000.0",
+        "timeInForce": "GTX",
+    }
     async with still.http.ws_connect(f"{still.ws}/ws-fapi/v1") as socket:
         for ident, name in (("a-uuid", "w:1"), (17, "w/2"), (None, "w3")):
             await socket.send_str(frame("order.place", ident, encode=ident == 17, **order, newClientOrderId=name))
@@ -418,7 +562,17 @@ async def test_orders_over_the_websocket_api_answer_by_id(still: Client) -> None
             assert [row["rateLimitType"] for row in answer["rateLimits"]] == ["REQUEST_WEIGHT", "ORDERS", "ORDERS"]
         assert answer["rateLimits"][1]["count"] == 3
         await socket.send_str(frame("order.place", "x", **(order | {"price": "66000.0"}), returnRateLimits=False))
-        await socket.send_str(frame("order.modify", 2, symbol="BTCUSDT", side="BUY", origClientOrderId="w3", price="63000.0", quantity="0.010"))
+        await socket.send_str(
+            frame(
+                "order.modify",
+                2,
+                symbol="BTCUSDT",
+                side="BUY",
+                origClientOrderId="w3",
+                price="63000.0",
+                quantity="0.010",
+            )
+        )
         await socket.send_str(frame("order.cancel", 3, symbol="BTCUSDT", origClientOrderId="w:1"))
         await socket.send_str(frame("order.status", 4, symbol="BTCUSDT", origClientOrderId="w:1"))
         refused, changed, gone, row = await read(socket, 4)
@@ -429,14 +583,27 @@ async def test_orders_over_the_websocket_api_answer_by_id(still: Client) -> None
 
 async def test_the_rest_of_the_websocket_api_answers(still: Client) -> None:
     async with still.http.ws_connect(f"{still.ws}/ws-fapi/v1?returnRateLimits=false") as socket:
-        signed = ["v2/account.balance", "account.balance", "v2/account.status", "account.status", "v2/account.position", "account.position"]
+        signed = [
+            "v2/account.balance",
+            "account.balance",
+            "v2/account.status",
+            "account.status",
+            "v2/account.position",
+            "account.position",
+        ]
         for method in signed:
             await socket.send_str(frame(method, method))
         for answer in await read(socket, len(signed)):
             assert answer["status"] == 200, answer
             assert "rateLimits" not in answer
-        for method, params in [("depth", {"symbol": "BTCUSDT", "limit": 5}), ("ticker.price", {}), ("ticker.book", {"symbol": "BTCUSDT"}),
-                               ("userDataStream.start", {"apiKey": KEY}), ("userDataStream.ping", {"apiKey": KEY}), ("session.status", {})]:
+        for method, params in [
+            ("depth", {"symbol": "BTCUSDT", "limit": 5}),
+            ("ticker.price", {}),
+            ("ticker.book", {"symbol": "BTCUSDT"}),
+            ("userDataStream.start", {"apiKey": KEY}),
+            ("userDataStream.ping", {"apiKey": KEY}),
+            ("session.status", {}),
+        ]:
             await socket.send_str(json.dumps({"id": method, "method": method, "params": params}))
             (answer,) = await read(socket, 1)
             assert answer["status"] == 200 and answer["id"] == method, answer
@@ -462,7 +629,13 @@ async def test_the_rest_of_the_websocket_api_answers(still: Client) -> None:
 async def test_the_synthetic_market_streams_everything() -> None:
     async with running(seed=3) as (_, client):
         names = ["btcusdt@bookTicker", "btcusdt@depth@100ms", "btcusdt@depth5@100ms", "btcusdt@trade"]
-        others = ["btcusdt@aggTrade", "btcusdt@markPrice@1s", "btcusdt@kline_1m", "btcusdt@miniTicker", "btcusdt@ticker"]
+        others = [
+            "btcusdt@aggTrade",
+            "btcusdt@markPrice@1s",
+            "btcusdt@kline_1m",
+            "btcusdt@miniTicker",
+            "btcusdt@ticker",
+        ]
         async with (
             client.http.ws_connect(f"{client.ws}/public/stream?streams={'/'.join(names)}") as public,
             client.http.ws_connect(f"{client.ws}/market/stream?streams={'/'.join(others)}") as market,
@@ -476,7 +649,10 @@ async def test_the_synthetic_market_streams_everything() -> None:
 
 
 async def test_depth_events_keep_a_local_book_in_step() -> None:
-    async with running(seed=4) as (_, client), client.http.ws_connect(f"{client.ws}/public/ws/btcusdt@depth@100ms") as socket:
+    async with (
+        running(seed=4) as (_, client),
+        client.http.ws_connect(f"{client.ws}/public/ws/btcusdt@depth@100ms") as socket,
+    ):
         buffered = [json.loads(await socket.receive_str())]
         book = await client.get("/fapi/v1/depth", symbol="BTCUSDT", limit=1000)
         sides = {"b": dict(book["bids"]), "a": dict(book["asks"])}
@@ -500,13 +676,21 @@ async def test_depth_events_keep_a_local_book_in_step() -> None:
 async def test_control_frames_answer_as_documented(still: Client) -> None:
     async with still.http.ws_connect(f"{still.ws}/public/ws/0") as socket:
         for text, answer in [
-            ({"method": "SUBSCRIBE", "params": ["btcusdt@bookTicker", "btcusdt@kline_1m"], "id": "u-1"}, {"result": None, "id": "u-1"}),
-            ({"method": "LIST_SUBSCRIPTIONS", "id": 2}, {"result": ["btcusdt@bookTicker", "btcusdt@kline_1m"], "id": 2}),
+            (
+                {"method": "SUBSCRIBE", "params": ["btcusdt@bookTicker", "btcusdt@kline_1m"], "id": "u-1"},
+                {"result": None, "id": "u-1"},
+            ),
+            (
+                {"method": "LIST_SUBSCRIPTIONS", "id": 2},
+                {"result": ["btcusdt@bookTicker", "btcusdt@kline_1m"], "id": 2},
+            ),
             ({"method": "UNSUBSCRIBE", "params": ["btcusdt@kline_1m"], "id": 3}, {"result": None, "id": 3}),
             ({"method": "GET_PROPERTY", "params": ["combined"], "id": 4}, {"result": False, "id": 4}),
             ({"method": "SET_PROPERTY", "params": ["combined", True], "id": 5}, {"result": None, "id": 5}),
-            ({"method": "SET_PROPERTY", "params": ["combined", 1], "id": 6},
-             {"code": 1, "msg": "Invalid value type: expected Boolean", "id": 6}),
+            (
+                {"method": "SET_PROPERTY", "params": ["combined", 1], "id": 6},
+                {"code": 1, "msg": "Invalid value type: expected Boolean", "id": 6},
+            ),
         ]:
             await socket.send_str(json.dumps(text))
             assert (await read(socket, 1))[0] == answer
@@ -576,12 +760,21 @@ async def test_order_limits_count_placements_and_not_cancels() -> None:
         order = await client.limit("BUY", "64000")
         _, headers, _ = await client.full("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=order["orderId"])
         assert "X-MBX-ORDER-COUNT-10S" not in headers
-        _, headers, _ = await client.full("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="LIMIT", quantity="0.01",
-                                          price="64000", timeInForce="GTX")
+        _, headers, _ = await client.full(
+            "POST",
+            "/fapi/v1/order",
+            symbol="BTCUSDT",
+            side="BUY",
+            type="LIMIT",
+            quantity="0.01",
+            price="64000",
+            timeInForce="GTX",
+        )
         assert headers["X-MBX-ORDER-COUNT-10S"] == "2" and int(headers["X-MBX-USED-WEIGHT-1M"]) >= 1
         sandbox.exchange.quota.orders(KEY)[1].count = 1200
-        status, headers, answer = await client.full("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET",
-                                                    quantity="0.01")
+        status, headers, answer = await client.full(
+            "POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01"
+        )
         assert (status, answer["code"]) == (429, -1015) and int(headers["Retry-After"]) >= 1
         sandbox.exchange.quota.weight("127.0.0.1").count = 2400
         status, _, answer = await client.raw("GET", "/fapi/v1/ping")
@@ -627,7 +820,7 @@ async def test_a_replay_holds_goes_and_fills_at_own_prices_in_path_order(tmp_pat
         assert [row["price"] for row in fills] == ["59800.00", "59500.00", "59100.00"]
         assert all(row["maker"] and row["qty"] == "0.010" for row in fills)
         bars = await client.get("/fapi/v1/klines", symbol="BTCUSDT", interval="1m")
-        assert [row[1:5] for row in bars][0] == ["60000.00", "60100.00", "59000.00", "60050.00"] and bars[0][5] == "12.000"
+        assert bars[0][1:6] == ["60000.00", "60100.00", "59000.00", "60050.00", "12.000"]
         assert await client.get("/fapi/v1/premiumIndex", symbol="BTCUSDT")
 
 
@@ -657,8 +850,19 @@ async def test_a_taker_order_fills_whole_at_the_path_price(tmp_path: Path) -> No
     async with running(replay=(path,), hold=True) as (_, client):
         assert (await client.market("BUY", "1", newOrderRespType="RESULT"))["executedQty"] == "1.000"
         assert (await client.books())["fills"][0]["price"] == "60000.00"
-        assert await client.refused("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="LIMIT", quantity="0.01",
-                                    price="60000.1", timeInForce="GTX") == -5022
+        assert (
+            await client.refused(
+                "POST",
+                "/fapi/v1/order",
+                symbol="BTCUSDT",
+                side="BUY",
+                type="LIMIT",
+                quantity="0.01",
+                price="60000.1",
+                timeInForce="GTX",
+            )
+            == -5022
+        )
         await client.limit("BUY", "60000.0")
 
 
@@ -727,7 +931,11 @@ async def test_books_and_market_position_survive_a_restart(tmp_path: Path) -> No
         before = await client.books()
     async with running(**options) as (sandbox, client):
         after = await client.books()
-        assert after["orders"] == before["orders"] and after["fills"] == before["fills"] and after["income"] == before["income"]
+        assert (
+            after["orders"] == before["orders"]
+            and after["fills"] == before["fills"]
+            and after["income"] == before["income"]
+        )
         assert sandbox.drive.passed >= 1
         again = await client.limit("BUY", "50001")
         assert again["orderId"] > resting["orderId"] + 1
@@ -752,7 +960,14 @@ async def test_accounts_do_not_see_one_another_and_trade_together() -> None:
 
 
 async def test_an_unknown_answer_may_hide_an_order_that_was_executed(still: Client) -> None:
-    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.01", "price": "64000", "timeInForce": "GTX"}
+    order = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "LIMIT",
+        "quantity": "0.01",
+        "price": "64000",
+        "timeInForce": "GTX",
+    }
     await still.post("/sandbox/faults", next=[{"kind": "unknown", "on": "POST /fapi/v1/order"}, {"kind": "lost"}])
     for name, exists in (("a", True), ("b", False)):
         status, _, answer = await still.full("POST", "/fapi/v1/order", **order, newClientOrderId=name)
@@ -796,15 +1011,57 @@ async def test_sockets_are_dropped_stalled_and_fed_twice_on_demand(still: Client
 
 
 async def test_an_order_over_the_websocket_api_takes_well_under_a_millisecond() -> None:
-    async with running(still=True, limits=False, scramble=False) as (_, client):
-        async with client.http.ws_connect(f"{client.ws}/ws-fapi/v1") as socket, client.user():
-            taken = []
-            for number in range(150):
-                text = frame("order.place", number, symbol="BTCUSDT", side="BUY", type="LIMIT", quantity="0.001",
-                             price=str(60000 + number), timeInForce="GTX")
-                began = time.perf_counter()
-                await socket.send_str(text)
-                await socket.receive_str()
-                taken.append(time.perf_counter() - began)
-            # Client and server share this process; the median leaves the machine's other work out.
-            assert sorted(taken)[75] < 0.002
+    async with (
+        running(still=True, limits=False, scramble=False) as (_, client),
+        client.http.ws_connect(f"{client.ws}/ws-fapi/v1") as socket,
+        client.user(),
+    ):
+        order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.001", "timeInForce": "GTX"}
+        taken = []
+        for number in range(150):
+            text = frame("order.place", number, **order, price=str(60000 + number))
+            began = time.perf_counter()
+            await socket.send_str(text)
+            await socket.receive_str()
+            taken.append(time.perf_counter() - began)
+        # Client and server share this process; the median leaves the machine's other work out.
+        assert sorted(taken)[75] < 0.002
+
+
+async def test_strict_routes_serve_only_public_streams_to_unrouted_sockets() -> None:
+    async with running(still=True, strict_routes=True) as (_, client):
+        _, _, answer = await client.raw("POST", "/fapi/v1/listenKey")
+        async with client.http.ws_connect(
+            f"{client.ws}/stream?streams=btcusdt@bookTicker/{answer['listenKey']}"
+        ) as socket:
+            await client.limit("BUY", "64000")
+            await client.reach("65010")
+            (event,) = await read(socket, 1)
+            assert event["stream"] == "btcusdt@bookTicker"
+
+
+async def test_too_many_control_frames_end_the_connection() -> None:
+    async with running(still=True) as (_, client), client.http.ws_connect(f"{client.ws}/public/ws") as socket:
+        for number in range(40):
+            await socket.send_str(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": number}))
+        async with asyncio.timeout(3):
+            while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+        assert message.type is aiohttp.WSMsgType.CLOSE and message.data == 1008
+
+
+async def test_served_until_cancelled_and_saved(tmp_path: Path) -> None:
+    kept, ready = tmp_path / "state.json", asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(serve(Options(still=True, state=kept), ready=ready))
+    port = await ready
+    async with aiohttp.ClientSession() as http:
+        client = Client(http, port)
+        await client.limit("BUY", "64000", newClientOrderId="kept")
+        async with client.user() as socket:
+            serving.cancel()
+            assert (await socket.receive(timeout=3)).type is aiohttp.WSMsgType.CLOSE
+        await asyncio.wait([serving])
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await client.get("/fapi/v1/ping")
+    orders = Sandbox(Options(still=True, state=kept)).exchange.venue.open_orders(KEY)
+    assert [order.client_id for order in orders] == ["kept"]

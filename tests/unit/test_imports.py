@@ -14,17 +14,18 @@ FOLDERS = ("trading", "alerts", "storage", "bot")
 TOP = {path.stem for path in ROOT.glob("*.py")}
 """run.py and its neighbours, which know everyone."""
 
+READS_FILES = {"tape"}
+"""Modules directly in trading/ that are not pure."""
+WIRE = ("trading.gateways.binance.wire", "trading.gateways.binance.answers", "trading.gateways.binance.frames")
 PURE = (
-    "trading.model",
-    "trading.messages",
-    "trading.ports",
-    "trading.views",
-    "trading.parameters",
-    "trading.plan",
-    "trading.declaration",
+    *(
+        f"trading.{path.stem}"
+        for path in (ROOT / "trading").glob("*.py")
+        if path.stem not in {"__init__", *READS_FILES}
+    ),
     "trading.core",
     "trading.strategies",
-    *(WIRE := ("trading.gateways.binance.wire", "trading.gateways.binance.answers", "trading.gateways.binance.frames")),
+    *WIRE,
 )
 IMPURE_LIBRARY = {
     *("asyncio", "concurrent", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "selectors"),

@@ -186,6 +186,8 @@ def test_order_size_in_base_gives_every_slot_that_quantity() -> None:
     assert preview.plan.quantities == (D("0.019"),) * 4
     assert preview.buying_power == D("0.019") * 248_000
     assert preview.investment == D("992.00")  # 4712 / 4.75
+    # 0.020 · 248,000 / 4.75 = 1044.2105…, never rounded to less than the orders need
+    assert make("BTCUSDT neutral 60000-64000 4 5x per_order=0.020").investment == D("1044.22")
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,8 @@ def test_order_size_in_base_gives_every_slot_that_quantity() -> None:
         ("60000-64000 step=0.5%", 12, "63700.7", True),  # 60000 · 1.005^12 = 63700.67
         ("60000-63672.5 step=2%", 3, "63672.5", False),  # 60000 · 1.02^3 = 63672.48, which rounds to the bound
         ("60000-63672.4 step=2%", 2, "62424", True),
+        ("60000-79860 step=10%", 3, "79860", False),  # 60000 · 1.1³ exactly
+        ("60000-86400 step=20%", 2, "86400", False),
     ],
 )
 def test_a_step_brings_the_upper_bound_down_to_the_last_whole_one(
@@ -363,6 +367,12 @@ def test_liquidation_inside_the_range_names_ways_out_that_work(direction: str, a
         assert "liquidation_inside" in refused(line.format(bound - tick, 72000, 25), at)
     assert values["cross"] == "yes"
     assert passes(line.format(58000, 72000, 25) + " margin=cross", at)
+
+
+def test_a_cross_position_leans_on_the_wallet_less_its_entry_fees() -> None:
+    # Q = 0.076, cost 4658.8, fees 1.1799 + 0.4598: (2000 - 1.6397 - 4658.8) / (0.076 · -0.996)
+    preview = make(FOUR.format("long") + " margin=cross", cross=Cross(D(2000)))
+    assert preview.liquidation_low == D("35146.3710103572")
 
 
 def test_a_poor_account_is_not_saved_by_cross_margin() -> None:

@@ -157,6 +157,15 @@ class Market:
             merged[level.price] = merged.get(level.price, ZERO) + level.qty
         return [Level(price, merged[price]) for price in sorted(merged, reverse=side is Side.BUY)]
 
+    def top(self, side: Side, price: Decimal) -> Level | None:
+        """What stands at `price`, the best one, in both worlds; None for nothing."""
+        outer = self.outer(side)
+        there = outer[0].qty if outer and outer[0].price == price else ZERO
+        inner = next(self.shelf(side).levels(), None)
+        if inner is not None and inner.price == price:
+            there += inner.qty
+        return Level(price, there) if there else None
+
     def take_outer(self, side: Side, qty: Decimal) -> None:
         """Take `qty` off the first outside level of `side`."""
         levels = self.outer(side)

@@ -376,6 +376,11 @@ class Venue:
     def ask(self, symbol: str) -> Decimal:
         return self._floor.market(symbol).ask
 
+    def top(self, symbol: str) -> tuple[Level | None, Level | None]:
+        """What stands at the best bid and ask; None for nothing, as at the touch of a candle path."""
+        market = self._floor.market(symbol)
+        return market.top(Side.BUY, market.bid), market.top(Side.SELL, market.ask)
+
     def depth(self, symbol: str, limit: int = 1000) -> tuple[list[Level], list[Level]]:
         """Bids and asks, best first, resting orders included."""
         market = self._floor.market(symbol)

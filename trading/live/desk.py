@@ -17,11 +17,11 @@ from trading.core.lifecycle import IllegalMove, Move, Status, after
 from trading.live import cards
 from trading.live.session import Session
 from trading.live.worker import Open, Worker
-from trading.messages import Command, Pause, PlaceAgain, Quote, Resume, Start, Stop
+from trading.messages import Begin, Command, Fail, Pause, PlaceAgain, Quote, Reset, Resume, Start, Stop
 from trading.model import ZERO, Candle, ClientOrderId, Instrument
 from trading.parameters import GridParameters, clean
 from trading.ports import Account, Books, BotRow, Gateway, Journal, TradingError
-from trading.strategies.grid import Grid
+from trading.strategies.grid import Grid, GridPlan
 from trading.views import (
     BalanceRow,
     Card,
@@ -141,6 +141,7 @@ class Desk:
         gateway: Any = _Late(worker)
         session = Session(bot.engine, gateway, self.journal, self._spawn, self.clock)
         bot.session = session
+        session.on_replan = lambda: self._replan(bot)
         session.on_over = lambda: self._disengage(bot)
         session.on_broken = lambda error: self._broke(bot)
         await worker.add(session)
@@ -252,7 +253,7 @@ class Desk:
         params = clean(texts)
         return await self._plan(account, params, bot=None)
 
-    async def _plan(self, account: int, params: GridParameters, bot: Bot | None) -> Preview:
+    async def _plan(self, account: int, params: GridParameters, bot: Bot | None, chat: bool = True) -> Preview:
         instrument = await self.resolve(account, params.symbol)
         gateway = self._gateway(account)
         try:
@@ -275,7 +276,7 @@ class Desk:
             brackets=brackets,
             available=own.available if own else ZERO,
             wallet_free=own.wallet - others if own else ZERO,
-            chat=True,
+            chat=chat,
         )
 
     @staticmethod
@@ -325,14 +326,17 @@ class Desk:
                 raise Declined(Refusal("illegal_move", values)) from None
             await self.books.audit(user, type(command).__name__.lower(), f"bot {number}", "done", self.clock())
 
-    async def start(self, bot: int, user: int, confirmed: bool = False) -> None:
-        """Plan at the price of now and start; warnings that must be confirmed decline until `confirmed`."""
+    async def start(self, bot: int, user: int, confirmed: bool = False, close_first: bool = False) -> None:
+        """Plan at the price of now and start; warnings that must be confirmed decline until `confirmed`.
+
+        What a stopped bot kept is carried into the new plan, or closed first.
+        """
         found = self._bot(bot)
         async with found.busy:
             self._check(found, Move.START)
-            await self._start(found, user, confirmed)
+            await self._start(found, user, confirmed, close_first)
 
-    async def _start(self, bot: Bot, user: int, confirmed: bool) -> None:
+    async def _start(self, bot: Bot, user: int, confirmed: bool, close_first: bool) -> None:
         account = bot.row.account
         gateway = self._gateway(account)
         self._check_alone(bot)
@@ -344,20 +348,43 @@ class Desk:
         try:
             await self._check_account(bot, gateway, plan.instrument)
             await gateway.prepare(plan.instrument.symbol, plan.leverage, plan.margin_mode)
+            quote = await gateway.quote(plan.instrument.symbol)
         except TradingError as error:
             raise Declined(Refusal("start_refused", {"bot": str(bot.row.id), "why": str(error)})) from error
+        self._adopt(bot, plan, ZERO if close_first else bot.engine.ledger.position)
+        bot.engine.bid, bot.engine.ask = quote.bid, quote.ask
+        bot.engine.is_synced = False
+        await self._engage(bot)
+        assert bot.session is not None
+        await bot.session.do(Start(self._now(account), close_first))
+        await self.books.audit(user, "start", f"bot {bot.row.id}", "done", self.clock())
+        self._spawn(bot.session.reconcile())
+
+    def _adopt(self, bot: Bot, plan: GridPlan, carried: Decimal) -> None:
+        """Give the engine its next grid; names go on where the last one's ended."""
         engine = bot.engine
         before = engine.strategy if isinstance(engine.strategy, Grid) else None
         engine.instrument = plan.instrument
-        engine.labels = cards.labels(bot.row, self._worker(account).account, plan.instrument, plan)
+        engine.labels = cards.labels(bot.row, self._worker(bot.row.account).account, plan.instrument, plan)
         engine.ledger.carry()
-        engine.adopt(Grid.begin(plan, self._install, bot.row.id, before, engine.ledger.position))
-        engine.is_synced = False
-        await self._engage(bot)
-        assert bot.session is not None
-        await bot.session.do(Start(self._now(account)))
-        await self.books.audit(user, "start", f"bot {bot.row.id}", "done", self.clock())
-        self._spawn(bot.session.reconcile())
+        engine.adopt(Grid.begin(plan, self._install, bot.row.id, before, carried))
+
+    async def _replan(self, bot: Bot) -> None:
+        """A trigger was reached or a reset is through: plan at the price of now and go on."""
+        async with bot.busy:
+            session = bot.session
+            if session is None or bot.engine.status not in (Status.WAITING, Status.RESETTING):
+                return
+            params = msgspec.structs.replace(clean(bot.row.parameters), trigger=None)
+            try:
+                plan = (await self._plan(bot.row.account, params, bot, chat=False)).plan
+            except Declined as no:
+                codes = ",".join(refusal.code for refusal in no.refusals)
+                if codes != "venue_down":
+                    await session.do(Fail(self.clock(), codes))
+                return
+            self._adopt(bot, plan, bot.engine.ledger.position)
+            await session.do(Begin(self._now(bot.row.account)))
 
     def _now(self, account: int) -> int:
         """The venue's time where the gateway knows it: recovery reads from the start by the venue's clock."""
@@ -391,6 +418,10 @@ class Desk:
 
     async def resume(self, bot: int, user: int, skip_initial: bool = False) -> None:
         await self._do(bot, user, Move.RESUME, Resume(self.clock(), skip_initial))
+
+    async def reset(self, bot: int, user: int, flatten: bool) -> None:
+        """Cancel, flatten or carry, plan anew at the price of then with the same parameters."""
+        await self._do(bot, user, Move.RESET, Reset(self.clock(), flatten))
 
     async def place_again(self, bot: int, slot: int, user: int) -> None:
         """Place the order of a slot that somebody cancelled on the exchange."""

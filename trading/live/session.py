@@ -15,7 +15,7 @@ import structlog
 
 from trading.core.engine import READS_DISAGREE, Engine
 from trading.core.lifecycle import IllegalMove, Status
-from trading.messages import Command, Disconnected, Event, Intent, Mark, Pause, Quote, Reconcile, Tick
+from trading.messages import Command, Disconnected, Event, Intent, Mark, Pause, Quote, Reconcile, Replan, Tick
 from trading.ports import Disagree, Gateway, Journal, RateLimited, Record, TradingError
 
 log = structlog.get_logger("session")
@@ -25,6 +25,10 @@ QUIET_READS = 2
 LATEST_ONLY = (Quote, Mark, Tick)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+async def _nothing() -> None:
+    """Where no plan can be made."""
 
 
 class Session:
@@ -37,6 +41,8 @@ class Session:
         self.gateway = gateway
         self.journal = journal
         self.clock = clock
+        self.on_replan: Callable[[], Coroutine[Any, Any, None]] = _nothing
+        """Makes the plan that a trigger or a reset asks for."""
         self.on_over: Callable[[], None] = lambda: None
         self.on_broken: Callable[[BaseException], None] = lambda error: None
         self._spawn = spawn
@@ -142,6 +148,8 @@ class Session:
         for intent in intents:
             if isinstance(intent, Reconcile):
                 self._spawn(self.reconcile())
+            elif isinstance(intent, Replan):
+                self._spawn(self.on_replan())
             else:
                 self.gateway.send(intent)
 

@@ -104,7 +104,9 @@ class Exchange:
 
     def flush(self) -> None:
         """Tell everything that happened."""
-        self.tell(self.gather())
+        happened = self.gather()
+        if happened or self._untold:
+            self.tell(happened)
 
     def flush_soon(self) -> None:
         """Tell now, or a moment later, so that answers and events race as they do in production."""

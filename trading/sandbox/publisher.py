@@ -81,11 +81,10 @@ class Publisher:
 
     def best(self, symbol: str) -> tuple[Decimal, Decimal, Decimal, Decimal]:
         """Bid, its quantity, ask, its quantity; zeros where there is none."""
-        bids, asks = self.depth(symbol, 1)
-        zero = Decimal(0)
-        bid = (bids[0].price, bids[0].qty) if bids else (zero, zero)
-        ask = (asks[0].price, asks[0].qty) if asks else (zero, zero)
-        return *bid, *ask
+        venue, zero = self._venue, Decimal(0)
+        bid, ask = venue.bid(symbol), venue.ask(symbol)
+        bid_qty, ask_qty = (level.qty if level else zero for level in venue.top(symbol))
+        return bid, bid_qty or (PLENTY if bid else zero), ask, ask_qty or (PLENTY if ask else zero)
 
     def depth(self, symbol: str, limit: int) -> tuple[list[Level], list[Level]]:
         """Bids and asks, best first. On a candle's path the touch has no size of its own: it is shown as plenty."""
@@ -115,32 +114,25 @@ class Publisher:
 
     def show_trade(self, symbol: str, trade: Print) -> None:
         """A public trade: `@trade` and `@aggTrade`."""
-        lower, rules = symbol.lower(), self._rules[symbol]
-        price, qty = fixed(trade.price, rules.price_precision), fixed(trade.qty, rules.qty_precision)
-        if self._hub.has(f"{lower}@trade"):
-            tick = wire.TradeTick(
-                event_time=self._now(),
-                time=trade.time,
-                symbol=symbol,
-                id=trade.id,
-                price=price,
-                qty=qty,
-                buyer_maker=trade.is_buyer_maker,
-            )
-            self._hub.publish(f"{lower}@trade", wire.encode(tick))
-        if self._hub.has(f"{lower}@aggTrade"):
-            summed = wire.AggTrade(
-                event_time=self._now(),
-                symbol=symbol,
-                id=trade.id,
-                price=price,
-                qty=qty,
-                first=trade.id,
-                last=trade.id,
-                time=trade.time,
-                buyer_maker=trade.is_buyer_maker,
-            )
-            self._hub.publish(f"{lower}@aggTrade", wire.encode(summed))
+        lower = symbol.lower()
+        single, summed = self._hub.has(f"{lower}@trade"), self._hub.has(f"{lower}@aggTrade")
+        if not single and not summed:
+            return
+        rules, now = self._rules[symbol], self._now()
+        shared: dict[str, Any] = {
+            "event_time": now,
+            "symbol": symbol,
+            "id": trade.id,
+            "price": fixed(trade.price, rules.price_precision),
+            "qty": fixed(trade.qty, rules.qty_precision),
+            "time": trade.time,
+            "buyer_maker": trade.is_buyer_maker,
+        }
+        if single:
+            self._hub.publish(f"{lower}@trade", wire.encode(wire.TradeTick(**shared)))
+        if summed:
+            aggregate = wire.AggTrade(**shared, first=trade.id, last=trade.id)
+            self._hub.publish(f"{lower}@aggTrade", wire.encode(aggregate))
 
     # ---- in periods
 
