@@ -37,6 +37,7 @@ log = structlog.get_logger("service")
 T = TypeVar("T")
 
 VERSION = "0.1.0"
+SETTLE_SECONDS = 3.0
 ALIVE_SECONDS = 10.0
 ALIVE_LIMIT = 60.0
 
@@ -145,8 +146,12 @@ def keys_of(settings: Settings) -> list[Keys]:
     if key is None or secret is None:
         missing = "TRELLIS_BINANCE_KEY" if key is None else "TRELLIS_BINANCE_SECRET"
         raise Trouble(_("{missing} is not set, though its other half is: set both or neither.").format(missing=missing))
-    environment = Environment(settings.environment)
-    return [Keys("binance", environment, Credentials(key.get_secret_value(), secret.get_secret_value()))]
+    credentials = Credentials(key.get_secret_value(), secret.get_secret_value())
+    rest = settings.exchange.url
+    if rest:
+        streams = rest.replace("http", "ws", 1)
+        return [Keys("sandbox", Environment.DEMO, credentials, Endpoints(rest, f"{streams}/ws-fapi/v1", streams))]
+    return [Keys("binance", Environment(settings.environment), credentials)]
 
 
 class Opener:
@@ -224,6 +229,9 @@ async def run(
                 tasks.append(parts.create_task(front.run(), name="chat"))
                 tasks.append(parts.create_task(front.deliver(), name="outbox"))
             log.info("service_started", pid=os.getpid(), accounts=len(keys), chat=chat is not None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await _settled(desk, stop)
             await ready()
             await stop.wait()
             log.info("service_stopping")
@@ -244,6 +252,12 @@ async def _trade(desk: Desk, schedule: Schedule) -> None:
             await asyncio.Event().wait()
     finally:
         await desk.close()
+
+
+async def _settled(desk: Desk, stop: asyncio.Event) -> None:
+    """Until every account is reached for the first time: the first look shall not show what is only starting."""
+    while not stop.is_set() and (not desk.accounts() or not all(row.ok for row in desk.health())):
+        await asyncio.sleep(0.05)
 
 
 async def _touch(file: Path) -> None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 FILE = Path(__file__).with_name("settings.toml")
+URL = r"^(https?://[^\s/]+)?$"
 NOT_OURS = {"TRELLIS_DATA", "TRELLIS_PROCESS_TOKEN"}
 """Read by the tests only (no setting may bear its name); passed between the demo's processes."""
 
@@ -35,13 +36,14 @@ class Exchange(Section):
     """The exchange account whose keys stand in the environment."""
 
     environment: Literal["testnet", "mainnet"] = "testnet"
+    url: str = Field(default="", pattern=URL)
 
 
 class Telegram(Section):
     """The chat."""
 
     enabled: bool = True
-    api: str = Field(default="", pattern=r"^(https?://\S+[^/\s])?$")
+    api: str = Field(default="", pattern=URL)
 
 
 class Schedule(Section):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,7 @@ from storage.users import Role
 from trading.live.desk import Desk
 from trading.views import Declined, HealthRow
 
+os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library's coming way to say how long to wait
 log = structlog.get_logger("bot")
 POLL = 25
 """Seconds a long poll waits."""
@@ -91,7 +93,7 @@ class Front:
         self._actions = Actions(desk, self._pages, seals, clock)
         self._wizard = Wizard(desk, database, self._pages, self._actions, clock)
         self._commands = Commands(self._pages, self._wizard, version)
-        self._courier = Courier(database, self.panel, lambda: self._is_up, clock, tells_fills)
+        self._courier = Courier(database, self.panel, self._answers, clock, tells_fills)
 
     @property
     def is_up(self) -> bool:
@@ -151,6 +153,15 @@ class Front:
     async def deliver(self) -> None:
         """Bring what the outbox holds to the chats, for ever."""
         await self._courier.run()
+
+    async def _answers(self) -> bool:
+        """Whether Telegram can be written to. After an outage the long poll is silent until something happens: ask."""
+        updater = self._application.updater
+        if not self._is_up and updater is not None and updater.running and not self._stopping:
+            with contextlib.suppress(TelegramError):
+                await self._application.bot.get_me()
+                self._beat(True)
+        return self._is_up
 
     async def _enrol(self) -> None:
         """The owner named in the environment is let in."""

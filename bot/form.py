@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from bot import numbers, words
 from bot.words import say
-from trading.declaration import Kind, Parameter, simple
+from trading.parameters.declaration import Kind, Parameter, simple
+from trading.parameters.vocabulary import PARAMETERS
 from trading.views import Declined, Refusal
-from trading.vocabulary import PARAMETERS
 
 STEPS = ("symbol", "direction", "range", "grids", "investment", "leverage")
 """The questions of the short wizard, in order; everything else has a default and is under "more settings"."""
@@ -100,10 +100,12 @@ def read(step: str, text: str) -> dict[str, str]:
 def _range(text: str) -> dict[str, str]:
     """Two prices in any order of typing: `58000-72000`, `58,000 to 72,000`, `58000 72000`."""
     plain = simple(text).lower()
+    if not any(character.isdigit() for character in plain):
+        raise Declined(Refusal("range_wanted", {"text": text[:40]}))
     for parting in ("-", " to ", " bis ", "..", ";", "/", " "):
         left, found, right = plain.partition(parting)
         if found and left.strip() and right.strip():
-            lower, upper = PARAMETERS["lower"].read(left), PARAMETERS["upper"].read(right)
+            lower, upper = (PARAMETERS[name].read(each) for name, each in (("lower", left), ("upper", right)))
             if Decimal(lower) >= Decimal(upper):
                 raise Declined(Refusal("upper_not_above_lower", {"lower": lower, "upper": upper}))
             return {"lower": lower, "upper": upper}

@@ -7,8 +7,9 @@ because the next one carries their sums.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from html import escape
+from typing import Any
 
 import httpx
 import msgspec
@@ -33,7 +34,8 @@ PACE = 1_050
 BATCH = 200
 IDLE = 0.4
 """Seconds between two looks into an idle outbox."""
-TRIES = 8
+LAST = 0.6
+"""Seconds that a sending under way has left at the end."""
 _FOLDED = frozenset({NoticeKind.PAIR.value, NoticeKind.FILL.value})
 _SURELY_NOT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Causes after which nothing can have arrived."""
@@ -73,7 +75,7 @@ class Courier:
     """Delivers what is due, one message per chat and second."""
 
     def __init__(
-        self, database: Database, panel: Panel, is_up: Callable[[], bool], clock: Callable[[], int], tells_fills: bool
+        self, database: Database, panel: Panel, is_up: Callable[[], Awaitable[bool]], clock: Callable[[], int], tells_fills: bool
     ) -> None:
         self._database = database
         self._panel = panel
@@ -87,7 +89,7 @@ class Courier:
         """For ever; the outbox keeps everything while Telegram is away."""
         while True:
             try:
-                sent = await self.round() if self._is_up() else 0
+                sent = await self.round() if await self._is_up() else 0
             except TelegramError as error:
                 log.warning("delivery interrupted", error=type(error).__name__)
                 sent = 0
@@ -101,10 +103,22 @@ class Courier:
             await outbox.dead(self._database, hushed)
         sent = 0
         for batch in batches([parcel for parcel in parcels if parcel.kind not in self._untold]):
-            if self._may_go(batch):
-                await self._send(batch)
+            if batch.is_unclear and batch.parcels[0].priority is Priority.FILL:
+                await outbox.dead(self._database, batch.ids)
+            elif self._may_go(batch):
+                await self._whole(self._send(batch))
                 sent += 1
         return sent
+
+    async def _whole(self, sending: Coroutine[Any, Any, None]) -> None:
+        """An orderly end waits a moment for what is under way, so that it is not told twice."""
+        work = asyncio.ensure_future(sending)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait({work}, timeout=LAST)
+            work.cancel()
+            raise
 
     def _may_go(self, batch: Batch) -> bool:
         now = self._clock()
@@ -114,9 +128,6 @@ class Courier:
         return not batch.is_folded or now - last >= FOLD
 
     async def _send(self, batch: Batch) -> None:
-        if batch.is_unclear and batch.parcels[0].priority is Priority.FILL:
-            await outbox.dead(self._database, batch.ids)
-            return
         screen, told = compose(batch)
         now = self._clock()
         self._free_at[batch.chat] = now + PACE
@@ -136,14 +147,11 @@ class Courier:
             until = now + int(seconds_of(error) * 1000) + 100
             self._free_at[batch.chat] = until
             await outbox.retry(self._database, batch.ids, until)
-        elif isinstance(error, Forbidden | BadRequest) or not isinstance(error, NetworkError):
+        elif isinstance(error, Forbidden | BadRequest):
             log.warning("notice refused", chat=batch.chat, error=error.message)
-            if isinstance(error, Forbidden | BadRequest) or attempts >= TRIES:
-                await outbox.dead(self._database, batch.ids)
-            else:
-                await outbox.retry(self._database, batch.ids, now + 60_000)
+            await outbox.dead(self._database, batch.ids)
         else:
-            is_unclear = not isinstance(error.__cause__, _SURELY_NOT)
+            is_unclear = isinstance(error, NetworkError) and not isinstance(error.__cause__, _SURELY_NOT)
             log.info("notice delayed", error=type(error).__name__, unclear=is_unclear)
             wait = min(60_000, 1_000 * 2 ** min(attempts, 6))
             await outbox.retry(self._database, batch.ids, now + wait, unclear=is_unclear)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 from telegram import Bot, CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Message
 from telegram.constants import ParseMode
-from telegram.error import BadRequest, NetworkError, RetryAfter, TelegramError, TimedOut
+from telegram.error import BadRequest, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError, TimedOut
 
 from bot.menu import Button, Screen, encode, split
 
@@ -129,9 +129,9 @@ class Panel:
                 if attempt == TRIES - 1 or seconds_of(error) > PATIENCE:
                     raise
                 await asyncio.sleep(seconds_of(error) + 0.1)
-            except (BadRequest, TimedOut):
+            except (BadRequest, TimedOut, Forbidden, Conflict, InvalidToken):
                 raise
-            except NetworkError:
+            except TelegramError:  # no connection, or an answer that is no JSON: a proxy's 502
                 if attempt == TRIES - 1:
                     raise
                 await asyncio.sleep(0.5 * (attempt + 1))

@@ -20,13 +20,13 @@ from bot.seals import nonce
 from bot.words import say
 from storage import drafts
 from storage.database import Database
-from trading.line import parse_line
 from trading.live.desk import Desk
 from trading.model import Instrument
 from trading.parameters import clean
+from trading.parameters.line import parse_line
+from trading.parameters.vocabulary import PARAMETERS
 from trading.ports import Account
 from trading.views import Declined
-from trading.vocabulary import PARAMETERS
 
 LONGEST = 500
 """Characters of a typed answer or line; more is no grid."""

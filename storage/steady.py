@@ -1,7 +1,7 @@
-"""A SQLite connection that finishes what it has begun before a cancellation gets through.
+"""A SQLite connection whose requests run to their end: a cancellation gets through at the first wait after them.
 
-aiosqlite gives up waiting at once while its thread goes on: a BEGIN that nobody waits for any more would keep the
-write lock, and a cancelled button press or a timeout would stop every later commit.
+aiosqlite stops waiting at once while its thread goes on: a BEGIN that nobody waits for any more would keep the write
+lock, and one cancelled button press or timeout would stop every later commit.
 """
 
 from __future__ import annotations
@@ -24,21 +24,36 @@ class SteadyConnection(aiosqlite.Connection):
             raise ValueError("Connection closed")  # aiosqlite's words, which SQLAlchemy knows
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._tx.put_nowait((done, partial(fn, *args, **kwargs)))
-        try:
-            return await asyncio.shield(done)
-        except asyncio.CancelledError:
-            while not done.done():
-                try:
-                    await asyncio.wait([done])
-                except asyncio.CancelledError:
-                    continue  # told already
-            done.exception()
-            del done  # with a cursor that nobody will close: it would keep the file busy as long as the traceback lives
-            raise
+        is_cancelled = False
+        while not done.done():
+            try:
+                await asyncio.wait([done])
+            except asyncio.CancelledError:
+                is_cancelled = True
+        if is_cancelled and (task := asyncio.current_task()) is not None:
+            task.uncancel()  # said again below: it must count once, or asyncio.timeout mistakes it for another
+            task.cancel()
+        return done.result()
 
     async def transact(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Run `work` as one transaction in one trip to the connection's thread. Raises sqlite3.Error."""
         await self._execute(_transact, self._conn, work)
+
+    async def close(self) -> None:
+        if self._connection is not None and self._running:
+            await self._execute(_abandon, self._connection)
+        await super().close()
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        if self._connection is not None:
+            self._tx.put_nowait((None, partial(_abandon, self._connection)))
+        return super().stop()
+
+
+def _abandon(connection: sqlite3.Connection) -> None:
+    """Undo an open transaction: closing alone would leave it open for as long as some traceback holds a cursor."""
+    if connection.in_transaction:
+        connection.rollback()
 
 
 def _transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:

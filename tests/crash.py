@@ -11,9 +11,9 @@ import random
 from collections.abc import Callable
 from decimal import Decimal as D
 
-from tests.unit.pit import BTC, Pit, plan
 import msgspec
 
+from tests.unit.pit import BTC, Pit, plan
 from trading.core.engine import Engine
 from trading.core.lifecycle import IllegalMove, Status
 from trading.core.records import VenueError

@@ -7,7 +7,7 @@ from html import escape
 from bot import form
 from bot.menu import Screen, button, page, pager
 from bot.words import say
-from trading.vocabulary import PARAMETERS
+from trading.parameters.vocabulary import PARAMETERS
 
 SIZE = 12
 COMMANDS = (

@@ -13,10 +13,10 @@ from bot import form, numbers, words
 from bot.form import Draft
 from bot.menu import Button, Press, Screen, button, grid
 from bot.words import say
-from trading.declaration import Kind, Parameter, shown
 from trading.model import Instrument
+from trading.parameters.declaration import Kind, Parameter, shown
+from trading.parameters.vocabulary import PARAMETERS
 from trading.ports import Account
-from trading.vocabulary import PARAMETERS
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 

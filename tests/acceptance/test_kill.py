@@ -218,7 +218,7 @@ def card_agrees(service: Service) -> None:
 
     def look() -> bool:
         before = service.books()
-        text = service.chat.asked("/grid 1", "resting")["text"]
+        text = service.chat.asked("/grid 1", "orders resting", "floating pnl")["text"]
         numbers = re.search(r"\((\d[\d,]*) pairs?\)[\s\S]*resting\s+(\d+) · Fills\s+(\d[\d,]*)", text)
         assert numbers, text
         if before["fills"] != service.books()["fills"]:

@@ -457,6 +457,9 @@ async def test_fee_rates_come_from_the_minute_of_the_fill() -> None:
         return web.Response(body=wire.encode(rows), content_type="application/json")
 
     async def book(request: web.Request) -> web.Response:
+        if request.query["symbol"] == "NOSUCHUSDT":
+            fault = wire.Fault(-1121, "Invalid symbol.")
+            return web.Response(body=wire.encode(fault), status=400, content_type="application/json")
         row = wire.BookTickerRow(request.query["symbol"], Decimal(700), Decimal(1), Decimal(702), Decimal(1))
         return web.Response(body=wire.encode(row), content_type="application/json")
 
@@ -477,6 +480,10 @@ async def test_fee_rates_come_from_the_minute_of_the_fill() -> None:
         assert [await rates.at("BTCUSDT", "BNB", minute + i * 60_000 + 7) for i in range(3)] == [600, 601, 602]
         assert len(asked) == 1, "one page of candles serves all"
         assert await rates.at("BTCUSDT", "USDT", minute) == 1
+        assert rates.now("BTCUSDT", "NOSUCH") is None
+        await rates.refresh()
+        assert rates.now("BTCUSDT", "NOSUCH") is None
+        assert not rates.missing, "what has no market is not asked for at every fill"
     finally:
         await rest.close()
         await runner.cleanup()

@@ -52,7 +52,13 @@ class House:
 
     def front(self) -> Front:
         return Front(
-            TOKEN, self.desk, self.database, base_url=self.root, owner_id=OWNER, clock=lambda: self.clock(), version="1.2.3"
+            TOKEN,
+            self.desk,
+            self.database,
+            base_url=self.root,
+            owner_id=OWNER,
+            clock=lambda: self.clock(),
+            version="1.2.3",
         )
 
     @asynccontextmanager
@@ -199,7 +205,7 @@ async def test_one_setting_can_be_changed_and_cleared_from_its_declaration(house
     [
         ("72000-58000", "must be above the lower price"),
         ("between us", "not a range"),
-        ("<b>1</b>-<i>2</i>", "is not a number"),
+        ("<b>1</b>-<i>2</i>", "“<b>1</b>” is not a number"),
         ("y" * 4096, "too long"),
     ],
 )
@@ -344,9 +350,7 @@ async def test_a_dangerous_button_works_once_and_not_after_a_restart_or_too_late
         await house.hand.sees("Stopped")
         assert house.desk.calls == [("stop", 1, False)]
         house.desk.put(a_card())
-        answer = await house.hand.pressed(
-            await house.hand.types("/stop 1", "Stop BTCUSDT"), "Back"
-        )
+        answer = await house.hand.pressed(await house.hand.types("/stop 1", "Stop BTCUSDT"), "Back")
         assert answer is not None
         asked = await house.hand.types("/stop 1", "Stop BTCUSDT")
     async with house.open():
@@ -376,7 +380,9 @@ async def test_a_cancelled_order_is_placed_again_by_its_button(house: House) -> 
     row = LevelRow(3, Side.BUY, Decimal(59050), Decimal("0.001"), Decimal(0), "cancelled_elsewhere")
     house.desk.put(a_card(missing=(row,)))
     async with house.open():
-        await house.notice(NoticeKind.SLOT_WAITS, "w1", slot="3", side="BUY", price="59050.0", reason="cancelled_elsewhere")
+        await house.notice(
+            NoticeKind.SLOT_WAITS, "w1", slot="3", side="BUY", price="59050.0", reason="cancelled_elsewhere"
+        )
         told = await house.hand.sees("has no order")
         asked = await house.hand.presses(told, "Place it again", "Place the buy at 59,050 again?")
         await house.hand.presses(asked, "Place it again", "Running")
@@ -484,7 +490,9 @@ async def test_a_trader_sees_only_what_is_his(house: House) -> None:
 
 async def test_pairs_that_come_together_are_one_message_and_fills_are_not_told(house: House) -> None:
     async with house.open():
-        await house.notice(NoticeKind.STARTED, "s", direction="NEUTRAL", lower="58000", upper="72000", grids="40", orders="40")
+        await house.notice(
+            NoticeKind.STARTED, "s", direction="NEUTRAL", lower="58000", upper="72000", grids="40", orders="40"
+        )
         await house.hand.sees("BTCUSDT started")
         for number in range(1, 6):
             await house.notice(NoticeKind.FILL, f"f{number}", side="BUY", price="64000", qty="0.001")

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -230,6 +231,21 @@ async def test_a_cancelled_writer_leaves_no_lock_behind(url: str, monkeypatch: p
         writer.cancel()
         await asyncio.gather(writer, return_exceptions=True)
         await users.add(database, 999, Role.ADMIN, now=1)
+    await database.close()
+
+
+async def test_a_timeout_round_a_slow_write_is_told_as_one(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    await database.open()
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as rival:
+        rival.execute("BEGIN IMMEDIATE")
+        asyncio.get_running_loop().call_later(0.2, rival.execute, "ROLLBACK")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await users.add(database, 1, Role.VIEWER, now=1)
+                await asyncio.sleep(1)
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+    await users.add(database, 2, Role.VIEWER, now=1)
     await database.close()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot import sentences
-from trading.line import parse_line
 from trading.parameters import clean
+from trading.parameters.line import parse_line
 from trading.views import Declined
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -169,7 +169,7 @@ def test_after_would_cross_a_slot_sends_the_same_order_at_the_first_quote_that_l
     engine.strategy.state.slots[4].turn = 2
     engine.handle(Tick(pit.now))
     engine._diff((4,))
-    assert 4 not in engine.orders and engine.holds[4].reason is Reason.WOULD_CROSS
+    assert 4 not in engine.orders and engine.holds.get(4).reason is Reason.WOULD_CROSS
     sent = engine.handle(Quote(pit.now + 1, D(64900), D("64900.1")))
     assert [(i.cid, i.price) for i in sent if isinstance(i, Place)] == [(cid, D(65000))]
 
@@ -192,7 +192,7 @@ def test_a_margin_refusal_waits_with_its_reason_and_is_tried_again():
     order.status = OrderStatus.SENT
     pit.handle(Refused(pit.now, order.cid, Reason.MARGIN, -2019, "Margin is insufficient."))
     assert pit.engine.status is Status.RUNNING
-    assert pit.engine.holds[4].reason is Reason.MARGIN
+    assert pit.engine.holds.get(4).reason is Reason.MARGIN
     assert pit.engine.handle(Tick(pit.now + 1000)) == []
     sent = pit.engine.handle(Tick(pit.now + 6000))
     assert [i.cid for i in sent if isinstance(i, Place)] == [order.cid]

@@ -39,7 +39,9 @@ def test_foreign_callback_data_is_no_press_or_an_honest_one(text: str) -> None:
     assert press is None or isinstance(press.target, int)
 
 
-@pytest.mark.parametrize("text", ["", "g1:stop:5", "2:stop:5", "1:", "1:STOP:5", "1:stop:!", "1:stop:5:a:b:c:d", "1:x:" + "z" * 14])
+@pytest.mark.parametrize(
+    "text", ["", "g1:stop:5", "2:stop:5", "1:", "1:STOP:5", "1:stop:!", "1:stop:5:a:b:c:d", "1:x:" + "z" * 14]
+)
 def test_other_versions_and_malformed_data_are_not_presses(text: str) -> None:
     assert decode(text) is None
 
@@ -89,9 +91,7 @@ def test_a_seal_works_once() -> None:
     assert seals.take(1_001, 7, press) is Verdict.USED
 
 
-@pytest.mark.parametrize(
-    "change", [{"verb": "delete"}, {"target": 4}, {"argument": "close"}, {"nonce": "aaaaaaaa"}]
-)
+@pytest.mark.parametrize("change", [{"verb": "delete"}, {"target": 4}, {"argument": "close"}, {"nonce": "aaaaaaaa"}])
 def test_a_seal_of_one_thing_opens_no_other(change: dict[str, object]) -> None:
     seals = Seals()
     press = sealed(seals)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from trading import plan as planning
-from trading.exposure import Cross
 from trading.model import Bracket, Direction, Instrument, Side, Sizing, Spacing
 from trading.parameters import GridParameters, clean, parse_line
+from trading.plan.exposure import Cross
 from trading.views import Declined, Preview
 
 D = Decimal
@@ -197,6 +197,7 @@ def test_order_size_in_base_gives_every_slot_that_quantity() -> None:
         ("60000-64000 step=1500", 2, "63000", True),
         ("60000-64000 step=0.5%", 12, "63700.7", True),  # 60000 · 1.005^12 = 63700.67
         ("60000-63672.5 step=2%", 3, "63672.5", False),  # 60000 · 1.02^3 = 63672.48, which rounds to the bound
+        ("60000-63672.46 step=2%", 3, "63672.5", False),  # a little less than three steps, but on the same tick
         ("60000-63672.4 step=2%", 2, "62424", True),
         ("60000-79860 step=10%", 3, "79860", False),  # 60000 · 1.1³ exactly
         ("60000-86400 step=20%", 2, "86400", False),

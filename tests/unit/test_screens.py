@@ -20,11 +20,11 @@ from bot.seals import Seals
 from tests.fakes import ACCOUNT, NOW, OWNER, FakeDesk, a_card
 from tests.unit.test_form import WHOLE
 from trading.model import Side
+from trading.parameters.vocabulary import PARAMETERS
 from trading.ports import Account
 from trading.views import BalanceRow, HealthRow, LevelRow, OrderRow, PositionRow, Refusal
-from trading.vocabulary import PARAMETERS
 
-NASTY = "<b>x</b> & \"co\" {0} %s"
+NASTY = '<b>x</b> & "co" {0} %s'
 FIELDS = {"symbol": "BTCUSDT", "direction": "neutral", "lower": "58000", "upper": "72000", "grids": "40",
           "investment": "5000", "leverage": "5"}  # fmt: skip
 
@@ -127,7 +127,9 @@ def test_a_card_offers_what_its_state_allows(status: str, offered: set[str], not
 def test_missing_levels_come_with_their_reasons_and_a_way_to_place_them() -> None:
     missing = tuple(
         LevelRow(slot, Side.BUY, Decimal(58000 + 350 * slot), Decimal("0.001"), Decimal(0), state)
-        for slot, state in enumerate(["margin", "cancelled_elsewhere", "initial_order", "no_inventory", "margin", "margin"])
+        for slot, state in enumerate(
+            ["margin", "cancelled_elsewhere", "initial_order", "no_inventory", "margin", "margin"]
+        )
     )
     shown = card.card(a_card(missing=missing), NOW)
     text = read(shown)
@@ -150,7 +152,9 @@ def test_many_grids_are_paged() -> None:
 
 
 def test_five_hundred_levels_are_paged_under_the_limit() -> None:
-    rows = [LevelRow(i, Side.SELL, Decimal(58000 + i), Decimal("0.001"), Decimal("0.0005"), "margin") for i in range(500)]
+    rows = [
+        LevelRow(i, Side.SELL, Decimal(58000 + i), Decimal("0.001"), Decimal("0.0005"), "margin") for i in range(500)
+    ]
     for number in range(25):
         read(card.levels(a_card(), rows, number))
     assert "no levels yet" in read(card.levels(a_card(), []))
@@ -221,7 +225,13 @@ def test_the_preview_shows_what_is_at_stake(direction: str) -> None:
     made = preview_of(FIELDS | {"direction": direction, "leverage": "3"})
     shown = preview.preview(WHOLE, made, "DEMO", NOW)
     text = read(shown)
-    for words in ("Net profit per grid, after fees", "Investment  5,000.00 USDT", "Worst-case loss", "Liquidation", "40 grids"):
+    for words in (
+        "Net profit per grid, after fees",
+        "Investment  5,000.00 USDT",
+        "Worst-case loss",
+        "Liquidation",
+        "40 grids",
+    ):
         assert words in text
     assert ("no position" in text) == (direction == "neutral")
     make = [b.press for row in shown.rows for b in row if b.press.verb == "wmake"]
@@ -231,7 +241,9 @@ def test_the_preview_shows_what_is_at_stake(direction: str) -> None:
 
 
 def test_warnings_and_stops_are_in_the_preview() -> None:
-    made = preview_of(FIELDS | {"direction": "long", "upper": "66000", "stop_loss": "55000", "take_profit": "70000", "leverage": "1"})
+    made = preview_of(
+        FIELDS | {"direction": "long", "upper": "66000", "stop_loss": "55000", "take_profit": "70000", "leverage": "1"}
+    )
     text = read(preview.preview(WHOLE, made, "DEMO", NOW))
     assert "little room to rise" in text
     assert "at the stop 55,000" in text
@@ -297,7 +309,9 @@ def test_an_empty_house_says_what_to_do() -> None:
 
 
 def test_health_names_what_is_down() -> None:
-    text = read(health.health([HealthRow("account:a&b", False, "down", {"why": "x"}), HealthRow("database", True)], NOW, "1"))
+    text = read(
+        health.health([HealthRow("account:a&b", False, "down", {"why": "x"}), HealthRow("database", True)], NOW, "1")
+    )
     assert "⚠️ Account a&b: not reachable" in text
     assert "Something needs attention" in text
 
@@ -305,7 +319,10 @@ def test_health_names_what_is_down() -> None:
 def test_help_lists_every_parameter_over_its_pages() -> None:
     pages = "".join(read(help.help(number)) for number in range(3))
     for parameter in PARAMETERS.values():
-        assert any(f"{name}=" in pages for name in (parameter.name, *parameter.aliases)) or parameter.name in help._POSITIONAL
+        assert (
+            any(f"{name}=" in pages for name in (parameter.name, *parameter.aliases))
+            or parameter.name in help._POSITIONAL
+        )
 
 
 def test_many_orders_are_paged_and_foreign_ones_marked() -> None:
@@ -318,11 +335,16 @@ def test_many_orders_are_paged_and_foreign_ones_marked() -> None:
 
 
 def test_positions_and_balances_are_grouped_by_account() -> None:
-    row = PositionRow("BTCUSDT", Decimal("-0.01"), Decimal(65000), Decimal(64000), Decimal(10), Decimal(0), 5, "isolated")
+    row = PositionRow(
+        "BTCUSDT", Decimal("-0.01"), Decimal(65000), Decimal(64000), Decimal(10), Decimal(0), 5, "isolated"
+    )
     text = read(positions.positions([(ACCOUNT, [row])], NOW))
     assert "BTCUSDT short 0.01" in text
     assert "no liquidation price" in text
-    rows = [BalanceRow(1, "a", "DEMO", "USDT", Decimal(5), Decimal(4), Decimal(1)), BalanceRow(1, "a", "DEMO", "BNB", Decimal(0), Decimal(0), Decimal(0))]
+    rows = [
+        BalanceRow(1, "a", "DEMO", "USDT", Decimal(5), Decimal(4), Decimal(1)),
+        BalanceRow(1, "a", "DEMO", "BNB", Decimal(0), Decimal(0), Decimal(0)),
+    ]
     text = read(balance.balance(rows, NOW))
     assert "5.00 USDT in the wallet · 4.00 free · +1.00 floating" in text
     assert "BNB" not in text

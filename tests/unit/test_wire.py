@@ -315,9 +315,7 @@ def order_frame(**fields: Any) -> wire.UserEvent:
         "i": 77,
         "T": 1000,
     }
-    frame = wire.user_event(
-        json.dumps({"e": "ORDER_TRADE_UPDATE", "E": 1001, "T": 1000, "o": order | fields}).encode()
-    )
+    frame = wire.user_event(json.dumps({"e": "ORDER_TRADE_UPDATE", "E": 1001, "T": 1000, "o": order | fields}).encode())
     assert frame is not None
     return frame
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import numbers, sentences, words
-from trading import declaration, parameters, plan
+from trading import parameters, plan
 from trading.core.lifecycle import Status
 from trading.messages import Notice, NoticeKind, Reason
+from trading.parameters import declaration
 from trading.views import Declined, HealthRow, Refusal
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,9 @@ def test_every_sentence_is_used_and_every_used_one_exists() -> None:
     assert not unused
 
 
-@pytest.mark.parametrize("text", [*sentences.SENTENCES.values(), *(p for ps in sentences.REFUSALS.values() for p in ps)])
+@pytest.mark.parametrize(
+    "text", [*sentences.SENTENCES.values(), *(p for ps in sentences.REFUSALS.values() for p in ps)]
+)
 def test_sentences_are_plain_text_with_named_blanks(text: str) -> None:
     assert "<" not in text.replace("<b>", "") or "&" not in text
     assert all(name is None or name.isidentifier() for _, name, _, _ in string.Formatter().parse(text))
@@ -192,7 +195,8 @@ def test_a_gain_that_is_not_known_is_a_dash() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ms", "text"), [(0, "0 s"), (61_000, "1 min 1 s"), (7_500_000, "2 h 5 min"), (90_000_000, "1 d 1 h"), (86_400_000, "1 d")]
+    ("ms", "text"),
+    [(0, "0 s"), (61_000, "1 min 1 s"), (7_500_000, "2 h 5 min"), (90_000_000, "1 d 1 h"), (86_400_000, "1 d")],
 )
 def test_durations_have_their_two_largest_units(ms: int, text: str) -> None:
     assert numbers.span(ms) == text

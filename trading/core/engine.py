@@ -8,15 +8,17 @@ down; the Snapshot that follows settles what happened meanwhile (architecture §
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
+from trading.core.holds import Holds
 from trading.core.ledger import Books, Ledger
 from trading.core.lifecycle import Move, Status, after
 from trading.core.orders import Order, OrderStatus
+from trading.core.telling import Teller
 from trading.messages import (
     Accepted,
     Begin,
@@ -51,7 +53,7 @@ from trading.messages import (
     Uncertain,
     Working,
 )
-from trading.model import ZERO, ClientOrderId, Instrument, OrderType, Role, Side, Slot, Target, TimeInForce, plain
+from trading.model import ZERO, ClientOrderId, Instrument, OrderType, Role, Side, Slot, Target, TimeInForce
 from trading.ports import SnapshotRequest, Strategy, Waits
 
 PATIENCE = 1_000
@@ -92,14 +94,6 @@ class OpeningStrategy(Strategy, Protocol):
     def obey(self, command: Resume | PlaceAgain) -> None: ...
 
 
-class Hold(Struct, frozen=True):
-    """Why a wish is not sent just now, and until when."""
-
-    reason: Reason
-    until: int
-    """ms; 0 = not by time alone."""
-
-
 class Checkpoint(Struct):
     """Everything that must outlive a crash."""
 
@@ -137,19 +131,16 @@ class Engine:
         self.install = install
         self.bot = bot
         self.instrument = instrument
-        self.labels = labels or {}
+        self.teller = Teller(bot, labels or {})
         self.kept = checkpoint if checkpoint is not None else Checkpoint()
         self.ledger = Ledger(self.kept.books)
         self.strategy = strategy
         self.orders: dict[Slot, Order] = {}
-        self.holds: dict[Slot, Hold] = {}
-        self.crossing: set[Slot] = set()
-        """Those held until a quote at which they no longer cross."""
+        self.holds = Holds()
         self.strays: dict[ClientOrderId, int] = {}
         self.doubts: set[Slot] = set()
         self.cancelled_elsewhere: list[int] = []
         self.fills: list[Filled] = []
-        self.notices: list[Notice] = []
         self.bid = self.ask = self.mark = ZERO
         self.is_synced = False
         self.must_commit = False
@@ -161,7 +152,6 @@ class Engine:
         self._beyond_since = 0
         self.confirm_after = 1_000
         """How long the mark must stay beyond a stop, ms; 0 = one sample suffices (backtest)."""
-        self._has_room = False
         self._now = 0
         self._intents: list[Intent] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -191,6 +181,11 @@ class Engine:
     # ------------------------------------------------------------------ from outside
 
     @property
+    def notices(self) -> list[Notice]:
+        """What is to be told and not yet committed."""
+        return self.teller.notices
+
+    @property
     def status(self) -> Status:
         return self.kept.status
 
@@ -199,7 +194,7 @@ class Engine:
         kind = type(event)
         if kind is Quote:
             self.bid, self.ask = event.bid, event.ask  # type: ignore[union-attr]
-            if not (self.crossing or self.kept.trigger_side or self._watches_quotes):
+            if not (self.holds.crossing or self.kept.trigger_side or self._watches_quotes):
                 return []
         self._now = event.time
         intents: list[Intent] = []
@@ -319,7 +314,7 @@ class Engine:
 
     def _place(self, key: Slot, target: Target) -> None:
         if target.tif is TimeInForce.GTX and self._crosses(target.side, target.price):
-            self._hold(key, Reason.WOULD_CROSS)
+            self.holds.put(key, Reason.WOULD_CROSS)
             return
         self.orders[key] = Order(target.cid, target.side, target.price, target.qty, target.type, since=self._now)
         self.moves += 1
@@ -368,10 +363,10 @@ class Engine:
             self._await_trigger()
         if self.strategy is not None and self.strategy.watches_quotes and self._is_active:
             changed.extend(self.strategy.step(quote))
-        for key in list(self.crossing):
+        for key in list(self.holds.crossing):
             wish = self.wish(key)
             if not isinstance(wish, Target) or not self._crosses(wish.side, wish.price):
-                self._release(key)
+                self.holds.release(key)
                 changed.append(key)
         if changed:
             self._diff(changed)
@@ -401,10 +396,7 @@ class Engine:
             self.kept.ending = Move.FINISH
 
     def _on_tick(self, tick: Tick) -> None:
-        room, self._has_room = self._has_room, False
-        due = [key for key, hold in self.holds.items() if self._is_due(hold, tick.time, room)]
-        for key in due:
-            self._release(key)
+        due = self.holds.release_due(tick.time)
         if due:
             self._diff(due)
         if not self.is_synced:
@@ -413,25 +405,6 @@ class Engine:
         strays = [cid for cid, since in self.strays.items() if tick.time - since > 5 * PATIENCE]
         if (late or strays) and tick.time - self._asked > PATIENCE:
             self._reconcile()
-
-    @staticmethod
-    def _is_due(hold: Hold, now: int, room: bool) -> bool:
-        """Whether to try again: time is up, or something ended and margin or a place may be free."""
-        freed = room and hold.reason in (Reason.MARGIN, Reason.TOO_MANY_ORDERS)
-        return freed or bool(hold.until and hold.until <= now)
-
-    def _hold(self, key: Slot, reason: Reason, until: int = 0) -> None:
-        self.holds[key] = Hold(reason, until)
-        if reason is Reason.WOULD_CROSS:
-            self.crossing.add(key)
-
-    def _release(self, key: Slot) -> None:
-        self.holds.pop(key, None)
-        self.crossing.discard(key)
-
-    def _release_all(self) -> None:
-        self.holds.clear()
-        self.crossing.clear()
 
     def _is_late(self, key: Slot) -> bool:
         order = self.orders.get(key)
@@ -511,32 +484,13 @@ class Engine:
         after_ = self.strategy.wish(key)
         if mine and not (isinstance(after_, Target) and after_.cid == fill.cid):
             if was_exit:
-                self._tell_pair(key, fill)
+                assert isinstance(key, int)
+                turn = self.ledger.pair(key)
+                books = self.ledger.books
+                self.teller.pair(fill, turn, books.pairs, books.matched, self.instrument)
             else:
-                self._tell_fill(key, fill, after_)
+                self.teller.fill(key, fill, after_)
         return changed
-
-    def _tell_fill(self, key: Slot, fill: Filled, answer: Target | Waits | None) -> None:
-        values: dict[str, object] = {"side": fill.side.value, "price": fill.price, "qty": fill.qty, "slot": key}
-        if isinstance(answer, Target):
-            values |= {"counter_side": answer.side.value, "counter_price": answer.price, "qty": answer.qty}
-        self._notice(NoticeKind.FILL, str(fill.cid), **values)
-
-    def _tell_pair(self, key: Slot, fill: Filled) -> None:
-        assert isinstance(key, int)
-        turn = self.ledger.pair(key)
-        buy, sell = (turn.entry, fill.price) if fill.side is Side.SELL else (fill.price, turn.entry)
-        self._notice(
-            NoticeKind.PAIR,
-            str(fill.cid),
-            slot=key,
-            buy=buy.quantize(self.instrument.tick_size, rounding=ROUND_HALF_UP),
-            sell=sell.quantize(self.instrument.tick_size, rounding=ROUND_HALF_UP),
-            qty=abs(turn.qty),
-            profit=turn.profit,
-            pairs=self.ledger.books.pairs,
-            matched=self.ledger.books.matched,
-        )
 
     def _on_closed(self, event: Closed) -> None:
         self.strays.pop(event.cid, None)
@@ -568,7 +522,7 @@ class Engine:
             return [Role.CLOSE]
         changed = list(self.strategy.step(event)) if self.strategy is not None else []
         if event.reason is Reason.CANCELLED_ELSEWHERE:
-            self._tell_waiting(key, order, event.reason)
+            self.teller.waiting(key, order, event.reason, event.time)
             self.cancelled_elsewhere = [t for t in self.cancelled_elsewhere if event.time - t < 60_000] + [event.time]
             if len(self.cancelled_elsewhere) >= CANCEL_STORM and self.status is Status.RUNNING:
                 self._pause(Reason.CANCELLED_ELSEWHERE.value)
@@ -577,7 +531,7 @@ class Engine:
     def _drop(self, key: Slot) -> None:
         """An order is over: margin or a place may be free again."""
         self._forget(key)
-        self._has_room = True
+        self.holds.has_room = True
 
     def _forget(self, key: Slot) -> None:
         self.orders.pop(key, None)
@@ -597,36 +551,36 @@ class Engine:
         order.take(event, event.time)
         self._forget(key)
         if event.reason is Reason.WOULD_CROSS:
-            self._hold(key, event.reason)
+            self.holds.put(key, event.reason)
         elif event.reason is Reason.THROTTLED:
-            self._hold(key, event.reason, event.time + PATIENCE)
+            self.holds.put(key, event.reason, event.time + PATIENCE)
         else:
             self._refused_for_good(key, order, event)
 
     def _refused_for_good(self, key: Slot, order: Order, event: Refused) -> None:
         """A refusal that the next second will not mend: hold the slot, tell, and pause where it is grave."""
-        self._hold(key, event.reason, event.time + RETRY)
+        self.holds.put(key, event.reason, event.time + RETRY)
         if key is Role.CLOSE:
             self._close_tries += 1
             self._reconcile()
             if self._close_tries >= CLOSE_TRIES:
-                self._error(event)
+                self.teller.error(event)
             return
         if key is Role.OPEN:
-            self._error(event)
+            self.teller.error(event)
             if self.status is Status.STARTING:
                 self._pause(Reason.INITIAL_ORDER.value)
             return
         closes = isinstance(key, int) and self.strategy is not None and self.strategy.is_exit(key)
         if event.reason is Reason.NOT_ALLOWED or (event.reason is Reason.MARGIN and closes):
-            self._error(event)
+            self.teller.error(event)
             if self.status in (Status.RUNNING, Status.STARTING):
                 self._pause(event.reason.value)
         elif event.reason in (Reason.FILTER, Reason.REFUSED):
-            self._hold(key, event.reason, event.time + 60_000)
-            self._error(event)
+            self.holds.put(key, event.reason, event.time + 60_000)
+            self.teller.error(event)
         else:
-            self._tell_waiting(key, order, event.reason)
+            self.teller.waiting(key, order, event.reason, event.time)
 
     def _on_doubt(self, event: CancelRefused | Uncertain) -> None:
         order = self._mine(event.cid)
@@ -648,7 +602,7 @@ class Engine:
         books.trades.add(event.trade)
         books.foreign += event.qty * event.side.sign
         values = {"side": event.side.value, "price": event.price, "qty": event.qty, "client_id": event.client_id}
-        self._notice(NoticeKind.FOREIGN_TRADE, f"{event.trade}", **values)
+        self.teller.tell(NoticeKind.FOREIGN_TRADE, f"{event.trade}", self._now, **values)
         if self.status in (Status.RUNNING, Status.STARTING):
             self._pause(NoticeKind.FOREIGN_TRADE.value)
 
@@ -681,7 +635,7 @@ class Engine:
         self.is_synced = True
         if self.status is Status.PAUSED and self.kept.reason == READS_DISAGREE:
             self._move(Move.RESUME)
-            self._notice(NoticeKind.RESUMED, str(self.kept.transition))
+            self.teller.tell(NoticeKind.RESUMED, str(self.kept.transition), self._now)
         self.is_verified = not resting and not self.orders
         self._diff_all()
 
@@ -755,7 +709,7 @@ class Engine:
                 OrderStatus.WORKING,
                 working.order_id,
             )
-            self._release(cid.slot)
+            self.holds.release(cid.slot)
             return
         self.strays.setdefault(cid, self._now)
         self._intents.append(Cancel(self.instrument.symbol, cid))
@@ -789,7 +743,7 @@ class Engine:
         self._beyond_since = 0
         self.is_verified = False
         self._move(move)
-        self._release_all()
+        self.holds.release_all()
         self._diff_all()
 
     def _on_begin(self, command: Begin) -> None:
@@ -802,7 +756,9 @@ class Engine:
             self._begin(Move.RUN)
 
     def _on_fail(self, command: Fail) -> None:
-        self._notice(NoticeKind.ERROR, f"plan:{self.kept.transition}", reason=command.reason, code="", text="")
+        self.teller.tell(
+            NoticeKind.ERROR, f"plan:{self.kept.transition}", self._now, reason=command.reason, code="", text=""
+        )
         if self.status is Status.RESETTING:
             self._pause("reset")
         elif self.status is Status.WAITING:
@@ -817,7 +773,7 @@ class Engine:
         self.is_verified = False
         self._close_tries = 0
         self._asked = 0
-        self._release_all()
+        self.holds.release_all()
         self._diff_all()
 
     def _on_stop(self, command: Stop) -> None:
@@ -831,15 +787,15 @@ class Engine:
 
     def _pause(self, reason: str) -> None:
         self._move(Move.PAUSE, reason)
-        self._notice(NoticeKind.PAUSED, str(self.kept.transition), reason=reason)
+        self.teller.tell(NoticeKind.PAUSED, str(self.kept.transition), self._now, reason=reason)
         self._diff_all()
 
     def _on_resume(self, command: Resume) -> None:
         self._move(Move.RESUME)
-        self._release_all()
+        self.holds.release_all()
         if self.strategy is not None:
             self.strategy.obey(command)
-        self._notice(NoticeKind.RESUMED, str(self.kept.transition))
+        self.teller.tell(NoticeKind.RESUMED, str(self.kept.transition), self._now)
         self._diff_all()
 
     def _on_place_again(self, command: PlaceAgain) -> None:
@@ -861,7 +817,7 @@ class Engine:
             if any(order.status is OrderStatus.SENT for order in self.orders.values()):
                 return
             self._move(Move.RUN)
-            self._notice(NoticeKind.STARTED, str(self.kept.transition), orders=len(self.orders))
+            self.teller.tell(NoticeKind.STARTED, str(self.kept.transition), self._now, orders=len(self.orders))
 
     def _wound_down(self) -> None:
         """No order of ours is left as far as we know: close where asked, let the venue confirm, go on."""
@@ -890,39 +846,15 @@ class Engine:
         self._move(move, self.kept.reason)
         kind = {Move.FINISH: NoticeKind.FINISHED, Move.FAIL: NoticeKind.FAILED}.get(move, NoticeKind.STOPPED)
         price = self.mark or self.bid
-        self._notice(
+        self.teller.tell(
             kind,
             str(self.kept.transition),
+            self._now,
             closed=self.kept.close,
             reason=self.kept.reason,
             position=self.ledger.position,
             total=self.ledger.total(price) if price or not self.ledger.position else "",
         )
 
-    # ------------------------------------------------------------------ telling
-
-    def _notice(self, kind: NoticeKind, ref: str, **values: object) -> None:
-        texts = {name: plain(v) if isinstance(v, Decimal) else _text(v) for name, v in values.items()}
-        self.notices.append(Notice(self.bot, kind, ref, self._now, {**self.labels, **texts}))
-
-    def _tell_waiting(self, key: Slot, order: Order, reason: Reason) -> None:
-        self._notice(
-            NoticeKind.SLOT_WAITS,
-            f"{order.cid}:{reason.value}",
-            slot=key,
-            side=order.side.value,
-            price=order.price,
-            reason=reason.value,
-        )
-
-    def _error(self, event: Refused) -> None:
-        self._notice(
-            NoticeKind.ERROR, f"{event.cid}:{event.code}", code=event.code, text=event.text, reason=event.reason.value
-        )
-
 
 _CANCEL = Cancel("", ClientOrderId("", 0, 0, 0))
-
-
-def _text(value: object) -> str:
-    return value.value if isinstance(value, Role) else str(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Protocol
 
 SLACK = 500
@@ -56,7 +57,7 @@ class Window:
     def observe(self, count: int, now: int) -> None:
         """The venue counted `count` orders in its window (aligned to the clock) that contains `now`."""
         start = now - now % self.span
-        ours = sum(1 for sent in self._sent if sent >= start)
+        ours = sum(1 for _ in takewhile(lambda sent: sent >= start, reversed(self._sent)))
         self._others = max(0, count - ours)
         self._others_end = start + self.span
 

@@ -365,7 +365,7 @@ class Desk:
         engine = bot.engine
         before = engine.strategy if isinstance(engine.strategy, Grid) else None
         engine.instrument = plan.instrument
-        engine.labels = cards.labels(bot.row, self._worker(bot.row.account).account, plan.instrument, plan)
+        engine.teller.labels = cards.labels(bot.row, self._worker(bot.row.account).account, plan.instrument, plan)
         engine.ledger.carry()
         engine.adopt(Grid.begin(plan, self._install, bot.row.id, before, carried))
 

@@ -255,12 +255,5 @@ class TickerUpdate(MarketFrame, frozen=True, kw_only=True, tag="24hrTicker"):
 
 
 MarketEvent = (
-    BookTicker
-    | MarkPriceUpdate
-    | AggTrade
-    | TradeTick
-    | DepthUpdate
-    | KlineUpdate
-    | MiniTicker
-    | TickerUpdate
+    BookTicker | MarkPriceUpdate | AggTrade | TradeTick | DepthUpdate | KlineUpdate | MiniTicker | TickerUpdate
 )

@@ -146,7 +146,7 @@ class BinanceGateway:
         return f"{self._endpoints.streams.rstrip('/')}/private/ws?listenKey={key}"
 
     def _on_up(self, socket: Socket) -> None:
-        self._set_state("")
+        self._set_state("reconnecting")
 
     def _on_user_down(self, why: str) -> None:
         self._set_state(why)

@@ -71,5 +71,3 @@ async def fundings_since(rest: Rest, symbol: str, since: int, now: int) -> list[
 def had_settlement(since: int, now: int) -> bool:
     """Whether funding may have been settled in between: it is at full hours. Long gaps are always asked about."""
     return now - since > HOUR // 6 or since // HOUR != now // HOUR
-
-

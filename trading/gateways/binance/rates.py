@@ -17,6 +17,7 @@ log = structlog.get_logger("binance")
 MINUTE = 60_000
 PAGE = 499
 """Candles per read: weight 2."""
+KEPT = 20_000
 QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "USD1", "BTC")
 
 
@@ -35,23 +36,28 @@ class Rates:
         self._minutes: dict[tuple[str, str, int], Decimal] = {}
         self.missing: set[tuple[str, str]] = set()
         """Pairs (asset, quote) that a live fill asked for in vain: `refresh` reads them."""
+        self._hopeless: set[tuple[str, str]] = set()
+        """Pairs that no market has; asked for again only with everything else."""
 
     def now(self, symbol: str, asset: str) -> Decimal | None:
         """The latest known rate; an unknown one is read at the next refresh."""
         key = (asset, quote_of(symbol))
         rate = self._now.get(key)
-        if rate is None:
+        if rate is None and key not in self._hopeless:
             self.missing.add(key)
         return rate
 
     async def refresh(self, also: tuple[str, str] | None = None) -> None:
         """Read every rate in use anew."""
-        wanted = set(self._now) | self.missing | ({also} if also else set())
+        wanted = set(self._now) | self.missing | self._hopeless | ({also} if also else set())
         for asset, quote in sorted(wanted):
             rate = await self._book(asset, quote)
-            if rate is not None:
+            self.missing.discard((asset, quote))
+            if rate is None:
+                self._hopeless.add((asset, quote))
+            else:
                 self._now[asset, quote] = rate
-                self.missing.discard((asset, quote))
+                self._hopeless.discard((asset, quote))
 
     async def _book(self, asset: str, quote: str) -> Decimal | None:
         try:
@@ -85,5 +91,7 @@ class Rates:
             body = await self._rest.get("/fapi/v1/klines", query, weight=2)
         except Rejected:
             return
+        if len(self._minutes) > KEPT:
+            self._minutes.clear()
         for row in wire.decode(body, list[wire.KlineRow]):
             self._minutes[asset, quote, row.open_time // MINUTE] = row.close

@@ -49,9 +49,7 @@ class Signer:
         """Any signed request of the WebSocket API: parameters sorted by name, joined raw."""
         full: dict[str, Parameter] = {**params, "apiKey": self.key, "recvWindow": self._window, "timestamp": now}
         text = "&".join(f"{name}={full[name]}" for name in sorted(full))
-        return encode(
-            {"id": f"{number}", "method": method, "params": {**full, "signature": self.signature(text)}}
-        )
+        return encode({"id": f"{number}", "method": method, "params": {**full, "signature": self.signature(text)}})
 
     def _signed_order(self, text: str) -> str:
         mac = self._orders.copy()

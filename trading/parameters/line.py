@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from trading.declaration import QUOTE, simple
+from trading.parameters.declaration import QUOTE, simple
+from trading.parameters.vocabulary import PARAMETERS, read, resolve
 from trading.views import Declined, Refusal
-from trading.vocabulary import PARAMETERS, read, resolve
 
 LONGEST = 4096
 _NUM = r"\$?\d[\d,_']*(?:\.\d+)?"

@@ -12,12 +12,12 @@ from typing import overload
 
 from msgspec import Struct
 
-from trading import exposure
-from trading.exposure import Cross, Liquidations
 from trading.model import MONEY, ZERO, Bracket, Direction, Instrument, Side, Sizing, Spacing
 from trading.parameters import CODES as PARAMETER_CODES
 from trading.parameters import GridParameters, stop_problems
-from trading.sketch import Sketch, down, draw, is_too_small, least_investment, most_grids
+from trading.plan import exposure
+from trading.plan.exposure import Cross, Liquidations
+from trading.plan.sketch import Sketch, down, draw, is_too_small, least_investment, most_grids
 from trading.strategies.grid import GridPlan
 from trading.strategies.ladder import EXACT, EqualLevels, on_tick
 from trading.views import Declined, Preview, Refusal

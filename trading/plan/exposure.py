@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from trading.core.margin import initial_margin, liquidation_price, most_notional
 from trading.model import ZERO, Bracket, Direction, Instrument, MarginMode, Side, Spacing
 from trading.parameters import GridParameters
-from trading.sketch import Sketch, draw, highest, is_too_small
+from trading.plan.sketch import Sketch, draw, highest, is_too_small
 from trading.strategies.ladder import EqualLevels, on_tick
 from trading.views import Declined, Refusal
 

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Mapping
 from decimal import Decimal
 
-from trading.declaration import Kind, Parameter, simple
+from trading.parameters.declaration import Kind, Parameter, simple
 from trading.views import Declined, Refusal
 
 D = Decimal

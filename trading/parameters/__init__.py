@@ -12,12 +12,12 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from trading.declaration import CODES as VALUE_CODES
-from trading.declaration import Kind, Parameter
-from trading.line import format_line, parse_line
 from trading.model import Direction, MarginMode, Sizing, Spacing
+from trading.parameters.declaration import CODES as VALUE_CODES
+from trading.parameters.declaration import Kind, Parameter
+from trading.parameters.line import format_line, parse_line
+from trading.parameters.vocabulary import NAMES, PARAMETERS, canonical, read, resolve
 from trading.views import Declined, Refusal
-from trading.vocabulary import NAMES, PARAMETERS, canonical, read, resolve
 
 __all__ = [
     "CODES", "PARAMETERS", "GridParameters", "Kind", "Parameter", "PerOrder", "Step", "canonical", "clean",
