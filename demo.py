@@ -38,14 +38,17 @@ TOKEN_VARIABLE = "TRELLIS_PROCESS_TOKEN"  # noqa: S105 - a name, no secret
 START_SECONDS = 30.0
 END_SECONDS = 5.0
 SERVICE_END_SECONDS = 15.0
+PORT_TRIES = 5
 RECORD = "demo.json"
+STARTING = -1
+"""The pid of a process that is about to be started."""
 MARKET = {"replay", "seed"}
 """Options that make a market what it is; the others may change when its sandbox starts again."""
 DEFAULTS: dict[str, Any] = {"seed": 1, "speed": 300.0, "settle": 200}
 
 
 class Child(Struct):
-    """A process of the demo as `demo.json` records it; pid 0 = about to be started."""
+    """A process of the demo as `demo.json` records it; pid 0 = it was ended."""
 
     pid: int
     port: int
@@ -162,16 +165,33 @@ class Demo:
         self._compare(options, sandbox_lives)
         if chat_lives:
             self._check_port(port)
+        missing = []
         if not sandbox_lives:
-            old = self.record.sandbox
-            chosen = {**(old.options if old and self._has_saved else {}), **options}
-            self.record.sandbox = Child(0, free_port(old.port if old else 0), secrets.token_hex(16), chosen)
-            await self._start("sandbox", self.record.sandbox, sandbox_arguments(self.folder, chosen))
+            missing.append(self._start_sandbox(options))
         if not chat_lives:
-            old = self.record.chat
-            token = old.token if old else f"{secrets.randbelow(9 * 10**9) + 10**9}:{secrets.token_urlsafe(26)}"
-            self.record.chat = Child(0, self._page_port(port, old), token)
-            await self._start("chat", self.record.chat, ["--state", str(self.folder / "chat.json")])
+            missing.append(self._start_chat(port))
+        for outcome in await asyncio.gather(*missing, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _start_sandbox(self, options: Mapping[str, Any]) -> None:
+        old = self.record.sandbox
+        chosen = {**(old.options if old and self._has_saved else {}), **options}
+        token = secrets.token_hex(16)
+        for _attempt in range(PORT_TRIES):
+            self.record.sandbox = Child(STARTING, free_port(old.port if old else 0), token, chosen)
+            if await self._start("sandbox", self.record.sandbox, sandbox_arguments(self.folder, chosen)):
+                return
+        raise self._failed("sandbox")
+
+    async def _start_chat(self, port: int | None) -> None:
+        old = self.record.chat
+        token = old.token if old else f"{secrets.randbelow(9 * 10**9) + 10**9}:{secrets.token_urlsafe(26)}"
+        for _attempt in range(PORT_TRIES):
+            self.record.chat = Child(STARTING, self._page_port(port, old), token)
+            if await self._start("chat", self.record.chat, ["--state", str(self.folder / "chat.json")]):
+                return
+        raise self._failed("chat")
 
     @property
     def _has_saved(self) -> bool:
@@ -210,7 +230,8 @@ class Demo:
                 return candidate
         return free_port()
 
-    async def _start(self, kind: str, child: Child, arguments: list[str]) -> None:
+    async def _start(self, kind: str, child: Child, arguments: list[str]) -> bool:
+        """Whether it answers now; False where another program took its port a moment earlier. Raises Trouble."""
         self._write()  # before the process is: killed in between, it is still found
         process = spawn(kind, child, arguments, self.folder / "log")
         child.pid = process.pid
@@ -219,18 +240,21 @@ class Demo:
         until = time.monotonic() + START_SECONDS
         while not await answers(kind, child):
             if process.poll() is not None or time.monotonic() > until:
-                raise Trouble(
-                    _("The {kind} did not start: {why}").format(
-                        kind=kind, why=last_line(self.folder / "log" / f"{kind}.err")
-                    )
-                )
+                if is_free(child.port):
+                    raise self._failed(kind)
+                return False
             await asyncio.sleep(0.05)
+        return True
+
+    def _failed(self, kind: str) -> Trouble:
+        why = last_line(self.folder / "log" / f"{kind}.err")
+        return Trouble(_("The {kind} did not start: {why}").format(kind=kind, why=why))
 
     async def _lives(self, kind: str, child: Child | None) -> bool:
         """Whether it answers; one whose start was interrupted gets a moment."""
         if child is None:
             return False
-        until = time.monotonic() + (5 if child.pid == 0 or runs(child.pid, kind) else 0)
+        until = time.monotonic() + (5 if child.pid == STARTING or runs(child.pid, kind) else 0)
         while not await answers(kind, child):
             if time.monotonic() >= until:
                 return False

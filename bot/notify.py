@@ -75,7 +75,12 @@ class Courier:
     """Delivers what is due, one message per chat and second."""
 
     def __init__(
-        self, database: Database, panel: Panel, is_up: Callable[[], Awaitable[bool]], clock: Callable[[], int], tells_fills: bool
+        self,
+        database: Database,
+        panel: Panel,
+        is_up: Callable[[], Awaitable[bool]],
+        clock: Callable[[], int],
+        tells_fills: bool,
     ) -> None:
         self._database = database
         self._panel = panel

@@ -153,6 +153,12 @@ class Gateway(Protocol):
 
     async def close(self) -> None: ...
 
+    def now(self) -> int:
+        """The venue's time, ms UTC."""
+
+    async def keep_alive(self) -> None:
+        """Refresh what the venue lets expire (scheduler, every 25 minutes)."""
+
     async def instruments(self) -> dict[str, Instrument]:
         """By symbol, as the venue lists them now."""
 
@@ -213,7 +219,14 @@ class SnapshotRequest(Struct, frozen=True):
 
 
 class Disagree(TradingError):
-    """Five rounds of reads did not agree: PAUSED(reads disagree), tried again at each audit."""
+    """Five rounds of reads did not agree: PAUSED(reads disagree), tried again at each audit.
+
+    `is_forgotten`: the venue knows none of the orders that should rest there; it lost its books, or has others.
+    """
+
+    def __init__(self, text: str, is_forgotten: bool = False) -> None:
+        super().__init__(text)
+        self.is_forgotten = is_forgotten
 
 
 class Record(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The demo as a newcomer meets it: one command, one address, a grid by thumb, and a clear sentence for every mistake."""
+"""The demo as a newcomer meets it: one command, one address, a grid by thumb, a clear sentence for mistakes."""
 
 from __future__ import annotations
 

@@ -388,8 +388,8 @@ class Desk:
 
     def _now(self, account: int) -> int:
         """The venue's time where the gateway knows it: recovery reads from the start by the venue's clock."""
-        clock = getattr(self._worker(account).gateway, "now", None)
-        return int(clock()) if clock is not None else self.clock()
+        gateway = self._worker(account).gateway
+        return gateway.now() if gateway is not None else self.clock()
 
     def _check_alone(self, bot: Bot) -> None:
         """One account carries one bot per instrument."""
@@ -517,10 +517,9 @@ class Desk:
     async def keep_alive(self) -> None:
         """Refresh what venues let expire, such as Binance's listenKey."""
         for worker in self._workers.values():
-            refresh = getattr(worker.gateway, "keep_alive", None)
-            if refresh is not None and worker.is_up:
+            if worker.gateway is not None and worker.is_up:
                 try:
-                    await refresh()
+                    await worker.gateway.keep_alive()
                 except TradingError as error:
                     log.warning("keep_alive_failed", account=worker.account.name, error=str(error))
 

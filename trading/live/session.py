@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from trading.core.engine import READS_DISAGREE, Engine
+from trading.core.engine import ORDERS_UNKNOWN, READS_DISAGREE, Engine
 from trading.core.lifecycle import IllegalMove, Status
 from trading.messages import Command, Disconnected, Event, Intent, Mark, Pause, Quote, Reconcile, Replan, Tick
 from trading.ports import Disagree, Gateway, Journal, RateLimited, Record, TradingError
@@ -223,5 +223,4 @@ class Session:
         log.error("reads_disagree", bot=self.bot, error=str(error))
         if self.engine.status is Status.RUNNING:
             self.engine.is_synced = False
-            reason = str(getattr(error, "reason", "") or READS_DISAGREE)
-            await self.do(Pause(self.clock(), reason))
+            await self.do(Pause(self.clock(), ORDERS_UNKNOWN if error.is_forgotten else READS_DISAGREE))

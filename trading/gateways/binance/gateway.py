@@ -96,6 +96,10 @@ class BinanceGateway:
         self._orders.close()
         await self._rest.close()
 
+    def now(self) -> int:
+        """The venue's time, ms UTC, as far as the last sync told."""
+        return self._clock.now()
+
     async def keep_alive(self) -> None:
         """Called by the scheduler every 20 to 30 minutes: listenKey, clock, rates of fee assets."""
         try:
@@ -196,7 +200,11 @@ class BinanceGateway:
             asyncio.get_running_loop().call_soon(self._emit, intent.symbol, event)
 
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
-        return await self._reader.snapshot(request)
+        """A name whose placement was under way when the reading began or ended is never called absent."""
+        before = self._orders.under_way()
+        snapshot = await self._reader.snapshot(request)
+        under_way = before | self._orders.under_way()
+        return replace(snapshot, absent=snapshot.absent - under_way) if under_way else snapshot
 
     async def prepare(self, symbol: str, leverage: int, mode: MarginMode) -> None:
         wanted = "ISOLATED" if mode is MarginMode.ISOLATED else "CROSSED"

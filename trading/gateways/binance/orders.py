@@ -70,6 +70,12 @@ class Orders:
             return
         self._write(intent)
 
+    def under_way(self) -> frozenset[ClientOrderId]:
+        """Names of placements that wait or have no answer yet: nobody may call them absent."""
+        waiting = [intent for _, _, intent in self._queue]
+        sent = [entry.intent for entry in self._pending.values()]
+        return frozenset(intent.cid for intent in [*waiting, *sent] if isinstance(intent, Place))
+
     def close(self) -> None:
         """Stop the timers and say of everything open that it is unknown or was never sent."""
         for timer in (self._pump, self._watchdog):

@@ -34,6 +34,8 @@ class Reading(Struct):
     trades: list[wire.UserTrade]
     missing: dict[str, wire.Order | None]
     """What became of expected names that do not rest; None = the venue knows no such order."""
+    listed: list[wire.Order]
+    """Orders since the last Snapshot, open and over, where something happened since."""
     is_steady: bool
     """The resting orders were the same before and after."""
 
@@ -69,7 +71,7 @@ class Reader:
                 return await self._compose(request, reading, began)
             await asyncio.sleep(pause)
             pause *= 2
-        raise Disagree(f"{request.symbol}: reads disagree")
+        raise Disagree(f"{request.symbol}: reads disagree", _is_forgotten(reading, request))
 
     # ------------------------------------------------------------------ reads
 
@@ -80,9 +82,9 @@ class Reader:
             trades = await history.trades_after(self._rest, request.symbol, request.since_trade)
         else:
             trades = await history.trades_since(self._rest, request.symbol, request.since_time, began)
-        missing = await self._missing(request, before, trades, began)
+        missing, listed = await self._missing(request, before, trades, began)
         after = await self.resting(request.symbol)
-        return Reading(after, position, trades, missing, _standing(before) == _standing(after))
+        return Reading(after, position, trades, missing, listed, _standing(before) == _standing(after))
 
     async def resting(self, symbol: str | None = None) -> list[wire.Order]:
         """Open orders, of one symbol or all."""
@@ -104,13 +106,18 @@ class Reader:
 
     async def _missing(
         self, request: SnapshotRequest, resting: list[wire.Order], trades: list[wire.UserTrade], began: int
-    ) -> dict[str, wire.Order | None]:
-        """Expected names that do not rest, asked about; trades of unknown orders get their names on the way."""
+    ) -> tuple[dict[str, wire.Order | None], list[wire.Order]]:
+        """Expected names that do not rest, asked about; trades of unknown orders get their names on the way.
+
+        Where there are trades that nobody counted, orders may have been sent, and ended, that nobody remembers:
+        then the list of all orders since is read.
+        """
         here = {order.client_order_id for order in resting}
         names = [str(cid) for cid in request.expected if str(cid) not in here]
         unknown = self._unnamed(request.symbol, trades)
         found: dict[str, wire.Order] = {}
-        is_listed = len(names) + len(unknown) > MANY
+        listed: list[wire.Order] = []
+        is_listed = len(names) + len(unknown) > MANY or any(_is_new(trade, request) for trade in trades)
         if is_listed:
             listed = await history.orders_since(self._rest, request.symbol, request.since_time, began)
             self._learn(listed)
@@ -119,10 +126,8 @@ class Reader:
         by_id = await asyncio.gather(*(self._order(request.symbol, "orderId", number) for number in unknown))
         self._learn(order for order in by_id if order is not None)
         open_names = [name for name in names if name not in found]
-        return {
-            **{name: found[name] for name in names if name in found},
-            **await self._ask(request.symbol, open_names, is_listed),
-        }
+        asked = await self._ask(request.symbol, open_names, is_listed)
+        return {name: found[name] for name in names if name in found} | asked, listed
 
     def _unnamed(self, symbol: str, trades: list[wire.UserTrade]) -> list[int]:
         return sorted({t.order_id for t in trades if self._names.get(symbol, t.order_id) is None})
@@ -171,7 +176,7 @@ class Reader:
         return Snapshot(
             time=began,
             orders=tuple(working(order) for order in reading.resting),
-            over=tuple(_over(reading.missing.values())),
+            over=tuple(_over(request, [*reading.missing.values(), *reading.listed])),
             absent=frozenset(cid for cid in request.expected if reading.missing.get(str(cid), ...) is None),
             fills=tuple(fills),
             foreign=tuple(foreign),
@@ -201,14 +206,23 @@ def _standing(orders: list[wire.Order]) -> set[tuple[int, Decimal, Decimal, Deci
     return {(order.order_id, order.price, order.orig_qty, order.executed_qty) for order in orders}
 
 
-def _over(orders: Iterable[wire.Order | None]) -> Iterable[Closed]:
-    """The ends of orders that are over and not wholly filled."""
+def _over(request: SnapshotRequest, orders: Iterable[wire.Order | None]) -> Iterable[Closed]:
+    """The ends of this bot's orders that are over and not wholly filled, each once."""
+    seen: set[int] = set()
     for order in orders:
         if order is None or order.status in ("NEW", "PARTIALLY_FILLED") or order.executed_qty >= order.orig_qty:
             continue
         cid = ClientOrderId.parse(order.client_order_id)
-        if cid is not None:
+        is_ours = cid is not None and (cid.install, cid.bot) == (request.install, request.bot)
+        if cid is not None and is_ours and order.order_id not in seen:
+            seen.add(order.order_id)
             yield Closed(order.update_time, cid, end_of(order.status), order.executed_qty)
+
+
+def _is_forgotten(reading: Reading, request: SnapshotRequest) -> bool:
+    """Whether there is no trace of a bot that should have several orders."""
+    is_empty = not reading.resting and not reading.trades and not any(reading.missing.values())
+    return is_empty and len(request.expected) > 1
 
 
 def stated(row: wire.PositionRisk | None) -> Position:

@@ -1,0 +1,302 @@
+"""Who answers fills in `answer.py`, one process each: nothing, a bare client, ccxt.pro, and our service.
+
+All of them rest orders on a sandbox and answer every fill with an order on the other side. The first three are told
+two prices and go back and forth between them; `service` is the desk with gateway, engine and journal as shipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import cProfile
+import hashlib
+import hmac
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+from websockets.asyncio.client import ClientConnection, connect
+
+import logs
+from storage import accounts
+from storage.books import DatabaseBooks
+from storage.database import Database
+from storage.journal import DatabaseJournal
+from trading.gateways.catalog import local, open_gateway
+from trading.live.desk import Desk
+from trading.model import Environment
+from trading.ports import Account, Credentials, Gateway
+
+SYMBOL = "BTCUSDT"
+SECRET = "benchmarksecret"
+QTY = "0.010"
+
+
+class Task(Struct, frozen=True):
+    """What a client is started with."""
+
+    name: str
+    port: int
+    low: str
+    """Its buy price."""
+    high: str
+    grids: int
+    profile: str = ""
+
+    @property
+    def rest(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def answer(self, side: str) -> tuple[str, str]:
+        """Side and price of the order that answers a fill on `side`."""
+        return ("SELL", self.high) if side == "BUY" else ("BUY", self.low)
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+# --------------------------------------------------------------------------- the bare client
+
+
+class Update(Struct):
+    """What a bare client must know of an order update."""
+
+    x: str = msgspec.field(name="X")
+    side: str = msgspec.field(name="S")
+    client_id: str = msgspec.field(name="c")
+
+
+class UserEvent(Struct):
+    """A frame of the user stream, as little of it as possible."""
+
+    e: str
+    o: Update | None = None
+
+
+def order(task: Task, number: int, side: str, price: str, window: int = 5000) -> bytes:
+    """A signed post-only `order.place`: parameters sorted, joined, HMAC-SHA256."""
+    params: dict[str, Any] = {
+        "apiKey": task.name,
+        "newClientOrderId": f"{task.name}-{number}",
+        "price": price,
+        "quantity": QTY,
+        "recvWindow": window,
+        "side": side,
+        "symbol": SYMBOL,
+        "timeInForce": "GTX",
+        "timestamp": now(),
+        "type": "LIMIT",
+    }
+    text = "&".join(f"{name}={value}" for name, value in params.items())
+    params["signature"] = hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
+    return msgspec.json.encode({"id": str(number), "method": "order.place", "params": params})
+
+
+async def listen_key(task: Task) -> str:
+    async with (
+        aiohttp.ClientSession(headers={"X-MBX-APIKEY": task.name}) as http,
+        http.post(f"{task.rest}/fapi/v1/listenKey") as answer,
+    ):
+        return str((await answer.json())["listenKey"])
+
+
+async def drain(socket: ClientConnection) -> None:
+    """Read and decode what comes, as every client must."""
+    async for data in socket:
+        msgspec.json.decode(data)
+
+
+async def bare(task: Task) -> None:
+    """`websockets`, msgspec and HMAC: a reaction written into the loop, no ledger, no state, no second thoughts."""
+    key = await listen_key(task)
+    decode = msgspec.json.Decoder(UserEvent).decode
+    async with (
+        connect(f"{task.socket}/ws-fapi/v1", compression=None, proxy=None) as orders,
+        connect(f"{task.socket}/private/ws?listenKey={key}", compression=None, proxy=None) as user,
+        connect(f"{task.socket}/public/ws/{SYMBOL.lower()}@bookTicker", compression=None, proxy=None) as quotes,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(drain(orders))
+        group.create_task(drain(quotes))
+        number = 1
+        await orders.send(order(task, number, "BUY", task.low), text=True)
+        while True:
+            event = decode(await user.recv(decode=False))
+            if event.e == "ORDER_TRADE_UPDATE" and event.o is not None and event.o.x == "FILLED":
+                number += 1
+                await orders.send(order(task, number, *task.answer(event.o.side)), text=True)
+
+
+# --------------------------------------------------------------------------- nothing: what transport and venue cost
+
+
+class Reflex(ClientConnection):
+    """A connection whose reader looks for six bytes and sends what was signed beforehand."""
+
+    on_frame: Callable[[bytes], None] = staticmethod(lambda data: None)
+
+    def process_event(self, event: Any) -> None:
+        if hasattr(event, "opcode") and event.opcode <= 2:
+            self.on_frame(event.data)
+            return
+        super().process_event(event)
+
+
+async def floor(task: Task) -> None:
+    """No decoding, no signing, no thinking: what is left is loopback, socket code and the venue."""
+    key = await listen_key(task)
+    url = f"{task.socket}/private/ws?listenKey={key}"
+    async with (
+        connect(f"{task.socket}/ws-fapi/v1", compression=None, proxy=None) as orders,
+        connect(url, compression=None, proxy=None, create_connection=Reflex) as user,
+    ):
+        number, side = 1, "BUY"
+        await orders.send(order(task, number, side, task.low), text=True)
+        ready = b""
+
+        def prepare() -> None:
+            nonlocal number, side, ready
+            number += 1
+            side, price = task.answer(side)
+            ready = order(task, number, side, price, window=60_000)
+
+        def react(data: bytes) -> None:
+            if b'"FILLED"' in data and b"ORDER_TRADE" in data:
+                orders.protocol.send_text(ready)
+                orders.send_data()
+                asyncio.get_running_loop().call_later(0.002, prepare)
+
+        prepare()
+        assert isinstance(user, Reflex)
+        user.on_frame = react
+        await drain(orders)
+
+
+# --------------------------------------------------------------------------- ccxt.pro
+
+
+async def ccxt_pro(task: Task) -> None:
+    """ccxt.pro as its manual uses it: watch_orders, then create_order_ws."""
+    import ccxt.pro
+
+    exchange = ccxt.pro.binanceusdm(
+        {"apiKey": task.name, "secret": SECRET, "options": {"fetchCurrencies": False, "fetchMargins": False}}
+    )
+    urls = exchange.urls["api"]
+    for version in ("", "V2", "V3"):
+        path = f"{task.rest}/fapi/{version.lower() or 'v1'}"
+        urls[f"fapiPublic{version}"] = urls[f"fapiPrivate{version}"] = path
+    urls["ws"]["linear"] = task.socket + "/ws"
+    urls["ws"]["ws-api"]["linear"] = task.socket + "/ws-fapi/v1"
+    symbol, done = "BTC/USDT:USDT", set()
+    try:
+        await exchange.load_markets()
+        watching = asyncio.ensure_future(exchange.watch_orders(symbol))
+        await asyncio.sleep(1)
+        await exchange.create_order_ws(symbol, "limit", "buy", float(QTY), float(task.low), {"postOnly": True})
+        while True:
+            for each in await watching:
+                if each["status"] == "closed" and each["id"] not in done:
+                    done.add(each["id"])
+                    side, price = task.answer(each["side"].upper())
+                    await exchange.create_order_ws(
+                        symbol, "limit", side.lower(), float(QTY), float(price), {"postOnly": True}
+                    )
+            watching = asyncio.ensure_future(exchange.watch_orders(symbol))
+    finally:
+        await exchange.close()
+
+
+# --------------------------------------------------------------------------- our service
+
+
+async def service(task: Task) -> None:
+    """Desk, gateway, engine and a journal that commits on SQLite; only the chat is missing."""
+    with tempfile.TemporaryDirectory() as folder:
+        logs.set_up(Path(folder) / "log", "info")
+        database = Database(f"sqlite:///{folder}/benchmark.db")
+        await database.open()
+        account = await accounts.ensure(
+            database, 1, "benchmark", "binance", Environment.DEMO, now(), local(task.port)
+        )
+        journal = DatabaseJournal(database)
+
+        async def opened(of: Account) -> Gateway:
+            return open_gateway(of, Credentials(task.name, SECRET))
+
+        desk = Desk(DatabaseBooks(database), journal, opened, now)
+        flusher = asyncio.create_task(journal.run())
+        try:
+            await desk.open()
+            await trade(task, desk, account.id)
+        finally:
+            await desk.close()
+            flusher.cancel()
+            await asyncio.gather(flusher, return_exceptions=True)
+            await journal.close()
+            await database.close()
+
+
+async def trade(task: Task, desk: Desk, account: int) -> None:
+    """One neutral grid; profiled from when it runs, if asked."""
+    while not desk.health()[0].ok:
+        await asyncio.sleep(0.05)
+    raw = {"symbol": SYMBOL, "direction": "NEUTRAL", "lower": "60000", "upper": "70000", "grids": str(task.grids)}
+    bot = await desk.create(1, account, raw | {"investment": str(500 * task.grids), "leverage": "5"}, "once")
+    await desk.start(bot, 1)
+    profile = cProfile.Profile() if task.profile else None
+    if profile is not None:
+        profile.enable()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        if profile is not None:
+            profile.disable()
+            profile.dump_stats(task.profile)
+
+
+RIVALS: dict[str, Callable[[Task], Awaitable[None]]] = {
+    "service": service,
+    "bare": bare,
+    "ccxt": ccxt_pro,
+    "floor": floor,
+}
+
+
+async def until_told(task: Task) -> None:
+    """The client until SIGTERM."""
+    work = asyncio.ensure_future(RIVALS[task.name](task))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", help="JSON, as answer.py writes it")
+    parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
+    given = parser.parse_args()
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if given.loop == "uvloop" and sys.platform != "win32":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(until_told(msgspec.json.decode(given.task, type=Task)))
+
+
+if __name__ == "__main__":
+    main()
