@@ -13,12 +13,13 @@ WORKDIR /trellis
 COPY requirements.lock .
 RUN pip install --require-hashes --no-deps -r requirements.lock
 
-COPY run.py settings.py logs.py service.py demo.py settings.toml LICENSE ./
+COPY run.py settings.toml LICENSE ./
 COPY scripts/entry.sh scripts/entry.sh
 COPY trading trading
 COPY alerts alerts
 COPY storage storage
 COPY bot bot
+COPY service service
 RUN python -m compileall -q .
 
 USER trellis

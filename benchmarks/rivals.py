@@ -193,7 +193,12 @@ async def ccxt_pro(task: Task) -> None:
     import ccxt.pro
 
     exchange = ccxt.pro.binanceusdm(
-        {"apiKey": task.name, "secret": SECRET, "options": {"fetchCurrencies": False, "fetchMargins": False}}
+        {
+            "apiKey": task.name,
+            "secret": SECRET,
+            "enableRateLimit": False,  # its throttle would add a quarter of a second to every answer
+            "options": {"fetchCurrencies": False, "fetchMargins": False},
+        }
     )
     urls = exchange.urls["api"]
     for version in ("", "V2", "V3"):

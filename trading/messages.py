@@ -141,6 +141,8 @@ class Foreign(Event, frozen=True):
     qty: Decimal
     client_id: str
     """Venue closures: `autoclose-…` liquidation, `adl_autoclose`, `settlement_autoclose-…`."""
+    fee: Decimal = ZERO
+    """In quote, positive = paid; counted for closures of the venue only."""
 
 
 class Funding(Event, frozen=True):

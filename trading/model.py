@@ -158,6 +158,8 @@ class Instrument(Struct, frozen=True):
     price_precision: int = 8
     qty_precision: int = 8
     status: str = "TRADING"
+    liquidation_fee: Decimal = Decimal("0.0125")
+    """Of the notional that a liquidation closes."""
 
     def round_price(self, price: Decimal) -> Decimal:
         """`price` on the tick, half up (product.md §3.3)."""

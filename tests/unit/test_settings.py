@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-import logs
-import settings
+from service import logs, settings
 
 
 @pytest.fixture(autouse=True)

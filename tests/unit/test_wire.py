@@ -118,7 +118,7 @@ def test_recorded_leverage_brackets_are_continuous() -> None:
 
 def test_unknown_event_names_are_ignored_and_unknown_fields_and_values_too() -> None:
     assert wire.user_event(b'{"e":"STRATEGY_UPDATE","T":1,"E":2,"su":{}}') is None
-    assert wire.user_event(b'{"e":"MARGIN_CALL","E":1,"cw":"3.16","p":[]}') is None
+    assert wire.user_event(b'{"e":"GRID_UPDATE","E":1,"gu":{}}') is None
     assert wire.market_event(b'{"result":null,"id":7}') is None
     assert wire.market_event(b'{"e":"forceOrder","E":1,"o":{}}') is None
     event = wire.market_event(b'{"e":"bookTicker","u":1,"s":"X","b":"1","B":"2","a":"3","A":"4","E":5,"T":6,"new":[1]}')

@@ -171,10 +171,12 @@ class Holding:
 class Account:
     """Wallet and holdings of one API key."""
 
-    __slots__ = ("holdings", "income", "name", "named", "orders", "trades", "updated", "wallet")
+    __slots__ = ("holdings", "income", "is_ample", "name", "named", "orders", "trades", "updated", "wallet")
 
-    def __init__(self, name: str, wallet: Decimal, now: int) -> None:
+    def __init__(self, name: str, wallet: Decimal, now: int, is_ample: bool = False) -> None:
         self.name = name
+        self.is_ample = is_ample
+        """Taken as large enough for everything: no margin is asked of it."""
         self.wallet = wallet
         self.holdings: dict[str, Holding] = {}
         self.orders: dict[int, Order] = {}
@@ -236,12 +238,13 @@ class Account:
             maintenance=booked(holding.maintenance),
             bid_notional=holding.bids,
             ask_notional=holding.asks,
-            liquidation_price=self._liquidation_price(holding),
+            liquidation_price=self.liquidation_at(holding),
             max_notional=market.most_notional(state.leverage),
             updated=state.updated,
         )
 
-    def _liquidation_price(self, holding: Holding) -> Decimal:
+    def liquidation_at(self, holding: Holding) -> Decimal:
+        """The mark below (a short: above) which the position is liquidated; 0 = none."""
         state, brackets = holding.state, holding.market.brackets
         if not state.qty or not brackets:
             return ZERO

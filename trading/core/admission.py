@@ -33,7 +33,7 @@ def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
         earlier = account.named.get((request.symbol, request.client_id))
         if earlier is not None and earlier.is_open:
             raise VenueError(-4116, "ClientOrderId is duplicated.")
-    if not request.reduce_only:
+    if not request.reduce_only and not account.is_ample:
         check_margin(account, holding, request.side, request.price, qty)
     if request.type is OrderType.LIMIT:
         check_percent_price(market.instrument, request.side, request.price, market.mark)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from trading.core.liquidation import LIQUIDATED
 from trading.core.records import Execution, Order, OrderUpdate, Trade, VenueError
 from trading.core.records import Status as OrderState
 from trading.core.venue import OrderRequest, Venue
@@ -50,6 +51,7 @@ class Broker:
         self.venue = venue
         self.account = account
         self._answers: list[tuple[str, Event]] = []
+        self._names: dict[str, ClientOrderId] = {}
 
     def send(self, intent: Intent, now: int) -> None:
         """Carry out one intent at once; what came of it is in `take`."""
@@ -67,7 +69,7 @@ class Broker:
             intent.price,
             intent.tif,
             intent.reduce_only,
-            str(intent.cid),
+            name := str(intent.cid),
         )
         try:
             order = self.venue.place(self.account, request, now)
@@ -75,6 +77,7 @@ class Broker:
             reason = REFUSALS.get(error.code, Reason.FILTER)
             self._answers.append((intent.symbol, Refused(now, intent.cid, reason, error.code, error.text)))
         else:
+            self._names[name] = intent.cid
             self._answers.append((intent.symbol, Accepted(now, intent.cid, order.order_id)))
 
     def _change(self, intent: Cancel | Amend, now: int) -> None:
@@ -107,12 +110,16 @@ class Broker:
 
     def _told(self, update: OrderUpdate) -> Event | None:
         order, trade = update.order, update.trade
-        cid = ClientOrderId.parse(order.client_id)
+        cid = self._names.get(order.client_id) or ClientOrderId.parse(order.client_id)
+        if not order.is_open:
+            self._names.pop(order.client_id, None)
         if trade is not None:
             return filled(trade, cid) if cid is not None else foreign(trade)
         if cid is None or update.execution is Execution.NEW:
             return None
-        return ended(order, cid) if update.execution in (Execution.CANCELED, Execution.EXPIRED) else None
+        if update.execution not in (Execution.CANCELED, Execution.EXPIRED):
+            return None
+        return ended(order, cid, update.expiry_reason)
 
     def snapshot(self, request: SnapshotRequest, now: int) -> Snapshot:
         """The truth at one instant, in the form that a gateway reads it over the wire."""
@@ -172,12 +179,14 @@ def filled(trade: Trade, cid: ClientOrderId) -> Filled:
 
 
 def foreign(trade: Trade) -> Foreign:
-    return Foreign(trade.time, trade.trade_id, trade.side, trade.price, trade.qty, trade.client_id)
+    return Foreign(trade.time, trade.trade_id, trade.side, trade.price, trade.qty, trade.client_id, trade.fee)
 
 
-def ended(order: Order, cid: ClientOrderId) -> Closed:
-    """How an order that is over, and not wholly filled, ended."""
+def ended(order: Order, cid: ClientOrderId, expiry: str = "0") -> Closed:
+    """How an order that is over, and not wholly filled, ended; `expiry` is the venue's `er`."""
     reason = Reason.CANCELLED if order.status is OrderState.CANCELED else Reason.EXPIRED
+    if expiry == LIQUIDATED:
+        reason = Reason.LIQUIDATED
     return Closed(order.updated, cid, reason, order.executed)
 
 

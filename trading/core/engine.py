@@ -65,6 +65,8 @@ RETRY = 5_000
 CANCEL_STORM = 3
 """So many orders cancelled by somebody else within a minute pause the bot."""
 CLOSE_TRIES = 5
+CLOSURES = {"autoclose-": "liquidated", "adl_autoclose": "deleveraged", "settlement_autoclose-": "delisted"}
+"""How the venue names its own closing orders, and what a bot then failed of."""
 READS_DISAGREE = "reads_disagree"
 ORDERS_UNKNOWN = "orders_unknown"
 
@@ -526,6 +528,8 @@ class Engine:
             self.cancelled_elsewhere = [t for t in self.cancelled_elsewhere if event.time - t < 60_000] + [event.time]
             if len(self.cancelled_elsewhere) >= CANCEL_STORM and self.status is Status.RUNNING:
                 self._pause(Reason.CANCELLED_ELSEWHERE.value)
+        elif event.reason is Reason.LIQUIDATED:
+            self._fail(CLOSURES["autoclose-"])
         return changed
 
     def _drop(self, key: Slot) -> None:
@@ -598,6 +602,11 @@ class Engine:
         if not self.ledger.is_new(event.trade) or not self.status.is_live:
             return
         self.moves += 1
+        for prefix, failure in CLOSURES.items():
+            if event.client_id.startswith(prefix):
+                self.ledger.close(event)
+                self._fail(failure)
+                return
         books = self.ledger.books
         books.trades.add(event.trade)
         books.foreign += event.qty * event.side.sign
@@ -605,6 +614,12 @@ class Engine:
         self.teller.tell(NoticeKind.FOREIGN_TRADE, f"{event.trade}", self._now, **values)
         if self.status in (Status.RUNNING, Status.STARTING):
             self._pause(NoticeKind.FOREIGN_TRADE.value)
+
+    def _fail(self, reason: str) -> None:
+        """The venue ended it: cancel what is left and be FAILED."""
+        if self.status is not Status.WAITING and self.kept.ending is not Move.FAIL:
+            self._wind_down(Move.STOP, False, reason)
+            self.kept.ending = Move.FAIL
 
     def _on_funding(self, event: Funding) -> None:
         self.ledger.pay(event)

@@ -32,8 +32,10 @@ MARKET_TAKE_BOUND = Decimal("0.05")
 class Floor:
     """Markets, accounts, counters and the events nobody has read yet."""
 
-    def __init__(self, quote_asset: str) -> None:
+    def __init__(self, quote_asset: str, is_terse: bool = False) -> None:
+        """`is_terse`: nobody but one in-process reader listens, who drains after every step: see `Venue`."""
         self.quote_asset = quote_asset
+        self.is_terse = is_terse
         self.markets: dict[str, Market] = {}
         self.accounts: dict[str, Account] = {}
         self.orders = 0
@@ -181,6 +183,21 @@ class Floor:
             market.trades += 1
             self.fill(order, order.price, part, True, now)
 
+    def step(self, market: Market, price: Decimal, beyond: Decimal, now: int) -> bool:
+        """A path on its way to `price` stops at the first resting order it reaches, which fills whole."""
+        order = market.bids.reached(price + beyond)
+        if order is None:
+            order = market.asks.reached(price - beyond)
+            if order is None:
+                market.last = price
+                return False
+            market.last = order.price + beyond
+        else:
+            market.last = order.price - beyond
+        market.trades += 1
+        self.fill(order, order.price, order.remaining, True, now)
+        return True
+
     def sweep(self, market: Market, side: Side, price: Decimal, now: int) -> int:
         """A path has come to `price`: every resting order of `side` it reached fills whole, in path order."""
         shelf = market.shelf(side)
@@ -192,8 +209,17 @@ class Floor:
         return count
 
     # ---- booking
-    def fill(self, order: Order, price: Decimal, qty: Decimal, maker: bool, now: int) -> None:
-        """Book one side of one execution, the last of the market's trade ids."""
+    def fill(
+        self,
+        order: Order,
+        price: Decimal,
+        qty: Decimal,
+        maker: bool,
+        now: int,
+        fee: Decimal | None = None,
+        execution: Execution = Execution.TRADE,
+    ) -> None:
+        """Book one side of one execution, the last of the market's trade ids; `fee` None: by the rates."""
         account = self.accounts[order.account]
         holding = account.holdings[order.symbol]
         market = holding.market
@@ -202,7 +228,8 @@ class Floor:
             holding.count(order, -qty)
         realized = holding.fill(order.side, price, qty, now)
         notional = price * qty
-        fee = booked(notional * (market.instrument.maker_fee if maker else market.instrument.taker_fee))
+        if fee is None:
+            fee = booked(notional * (market.instrument.maker_fee if maker else market.instrument.taker_fee))
         if holding.state.qty:
             holding.state.fees += fee
         account.wallet += realized - fee
@@ -231,13 +258,16 @@ class Floor:
             realized,
             now,
         )
-        account.trades.append(trade)
-        if realized:
-            self.earn(account, "REALIZED_PNL", realized, order.symbol, now, trade.trade_id)
-        if fee:
-            self.earn(account, "COMMISSION", -fee, order.symbol, now, trade.trade_id)
-        self.tell(holding, order, Execution.TRADE, now, trade=trade)
-        self.tell_balance(account, "ORDER", holding, now)
+        if self.is_terse:
+            self._tell_trade(account, holding, order, trade, execution, now)
+        else:
+            account.trades.append(trade)
+            if realized:
+                self.earn(account, "REALIZED_PNL", realized, order.symbol, now, trade.trade_id)
+            if fee:
+                self.earn(account, "COMMISSION", -fee, order.symbol, now, trade.trade_id)
+            self.tell(holding, order, execution, now, trade=trade)
+            self.tell_balance(account, "ORDER", holding, now)
         if holding.reducing:
             self._trim(holding, now)
 
@@ -266,6 +296,14 @@ class Floor:
         account.income.append(Income(self.transactions, kind, amount, self.quote_asset, symbol, now, trade, info))
 
     # ---- telling
+    def _tell_trade(
+        self, account: Account, holding: Holding, order: Order, trade: Trade, execution: Execution, now: int
+    ) -> None:
+        """The trade alone, with the order itself, which is forgotten when it is over."""
+        self.pending.append(OrderUpdate(account.name, order, execution, trade, "0", holding.bids, holding.asks, now))
+        if not order.is_open:
+            del account.orders[order.order_id], account.named[order.symbol, order.client_id]
+
     def tell(
         self,
         holding: Holding,
@@ -275,6 +313,8 @@ class Floor:
         reason: str = "0",
         trade: Trade | None = None,
     ) -> None:
+        if self.is_terse and execution is Execution.NEW:
+            return
         self.pending.append(
             OrderUpdate(order.account, copy(order), execution, trade, reason, holding.bids, holding.asks, now)
         )

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import msgspec
 from msgspec import Struct
 
-from trading.messages import Filled, Funding
+from trading.messages import Filled, Foreign, Funding
 from trading.model import MONEY, ZERO, Role, Side, Slot
 
 
@@ -47,7 +47,7 @@ class Books(Struct):
     pool: Lot = msgspec.field(default_factory=Lot)
     """Inventory of the initial order (and kept lots carried over): drawn on by slots at its average price."""
     outside: Lot = msgspec.field(default_factory=Lot)
-    """Closings outside any slot (stop, flatten): they stay in unmatched with their price as mark."""
+    """Closings outside any slot (stop, flatten, liquidation): they stay in unmatched with their price as mark."""
     rounds: dict[int, Round] = {}
     """Each slot's unfinished round."""
     position: Decimal = ZERO
@@ -130,6 +130,15 @@ class Ledger:
         else:
             self._trade(slot, signed, fill.price, fee)
         return True
+
+    def close(self, foreign: Foreign) -> None:
+        """Book a closure by the venue (liquidation, deleveraging, delisting); to be asked once for each trade."""
+        books = self.books
+        books.trades.add(foreign.trade)
+        books.fees += foreign.fee
+        signed = foreign.qty * foreign.side.sign
+        self._move_position(signed, foreign.price)
+        self._open(books.outside, signed, foreign.price, foreign.fee)
 
     def pay(self, funding: Funding) -> bool:
         """Book a funding settlement, each time once."""

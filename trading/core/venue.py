@@ -14,6 +14,7 @@ from trading.core.amendment import amend
 from trading.core.book import Market
 from trading.core.filters import check_request
 from trading.core.floor import Floor
+from trading.core.liquidation import first_doom, liquidate
 from trading.core.records import (
     AccountEvent,
     BalanceUpdate,
@@ -69,12 +70,15 @@ class Venue:
         brackets: Mapping[str, tuple[Bracket, ...]] | None = None,
         quote_asset: str = "USDT",
         through: bool = False,
+        is_terse: bool = False,
     ) -> None:
         """`through`: in candle mode an order fills only when the path passes it by a tick.
 
-        A symbol without brackets has neither a maximum position nor maintenance margin.
+        A symbol without brackets has neither a maximum position nor maintenance margin. `is_terse`: no trades, no
+        income rows of trades and no filled orders are kept, and of the events only ends, trades and funding come:
+        for a backtest, whose only reader drains after every step.
         """
-        self._floor = Floor(quote_asset)
+        self._floor = Floor(quote_asset, is_terse)
         self._markets = self._floor.markets
         self._accounts = self._floor.accounts
         self._through = through
@@ -94,11 +98,11 @@ class Venue:
         return self._floor.quote_asset
 
     # ---- accounts
-    def open_account(self, account: str, wallet: Decimal, now: int) -> None:
-        """A new account with `wallet` transferred in; ValueError if it exists."""
+    def open_account(self, account: str, wallet: Decimal, now: int, is_ample: bool = False) -> None:
+        """A new account with `wallet` transferred in; ValueError if it exists. `is_ample`: no margin is asked of it."""
         if account in self._accounts:
             raise ValueError("the account exists")
-        opened = self._accounts[account] = Account(account, ZERO, now)
+        opened = self._accounts[account] = Account(account, ZERO, now, is_ample)
         if wallet:
             self._transfer(opened, wallet, now)
 
@@ -314,6 +318,7 @@ class Venue:
             self._floor.meet_outside(market, Side.BUY, now)
         if market.asks.edge <= bid:
             self._floor.meet_outside(market, Side.SELL, now)
+        liquidate(self._floor, market, now)
 
     def print_trade(self, symbol: str, price: Decimal, qty: Decimal, is_buyer_maker: bool, now: int) -> None:
         """A trade of the outside world: fills resting orders by price and time up to `qty`; the last price."""
@@ -321,6 +326,7 @@ class Venue:
         market.last = price
         market.trades += 1
         self._floor.print(market, Side.BUY if is_buyer_maker else Side.SELL, price, qty, now)
+        liquidate(self._floor, market, now)
 
     def reach(self, symbol: str, price: Decimal, now: int) -> int:
         """Candle mode: the path goes straight to `price`; how many orders filled.
@@ -330,19 +336,37 @@ class Venue:
         market = self._markets[symbol]
         market.last = price
         market.walks = True
-        if market.bids.edge < price < market.asks.edge:
-            return 0
-        beyond = market.instrument.tick_size if self._through else ZERO
+        floor, count = self._floor, 0
+        if not market.bids.edge < price < market.asks.edge:
+            beyond = market.instrument.tick_size if self._through else ZERO
+            count = floor.sweep(market, Side.BUY, price + beyond, now)
+            count += floor.sweep(market, Side.SELL, price - beyond, now)
+        liquidate(floor, market, now)
+        return count
+
+    def advance(self, symbol: str, price: Decimal, now: int) -> bool:
+        """Candle mode, order by order: the path goes towards `price` and stands at the first order it reaches.
+
+        True = that order filled, and whatever answers it is live for the rest of the path; False = arrived. Where a
+        mark on the way costs somebody the maintenance margin, the path stands there too.
+        """
+        market = self._markets[symbol]
+        market.walks = True
         floor = self._floor
-        return floor.sweep(market, Side.BUY, price + beyond, now) + floor.sweep(market, Side.SELL, price - beyond, now)
+        doom = first_doom(floor, market, price) if market.brackets else None
+        beyond = market.instrument.tick_size if self._through else ZERO
+        if doom is None or market.bids.edge - beyond >= doom or market.asks.edge + beyond <= doom:
+            stopped = floor.step(market, price, beyond, now)
+        else:
+            stopped, market.last = True, doom
+        liquidate(floor, market, now)
+        return stopped
 
     def set_mark(self, symbol: str, price: Decimal, now: int) -> None:
-        """The mark price, from now on as set; 0 = derived again (mid, on a path the point).
-
-        Liquidation belongs here: whatever moves the mark ends by asking every account whether it still has its
-        maintenance margin.
-        """
-        self._floor.market(symbol).marked = price
+        """The mark price, from now on as set; 0 = derived again (mid, on a path the point)."""
+        market = self._floor.market(symbol)
+        market.marked = price
+        liquidate(self._floor, market, now)
 
     def settle_funding(self, symbol: str, rate: Decimal, now: int) -> None:
         """Longs pay `rate` of their notional at the mark to shorts; an isolated position pays from its own wallet."""
@@ -361,6 +385,7 @@ class Venue:
             self._floor.earn(account, "FUNDING_FEE", amount, symbol, now)
             shown = holding if holding.is_isolated else None
             self._floor.tell_balance(account, "FUNDING_FEE", shown, now, change=amount, symbol=symbol)
+        liquidate(self._floor, market, now)
 
     def last(self, symbol: str) -> Decimal:
         """0 before the first price."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from trading.core.venue import VenueError
 from trading.gateways.binance import wire
-from trading.sandbox import faults, holdings, shapes
+from trading.sandbox import conditional, faults, holdings, shapes
 from trading.sandbox.drive import Drive, reach
 from trading.sandbox.exchange import Exchange
 from trading.sandbox.refusal import Refusal
@@ -90,6 +90,7 @@ def books(exchange: Exchange, account: str) -> bytes:
     return wire.encode(
         {
             "orders": [shapes.order_row(order, rules[order.symbol]) for order in venue.all_orders(account)],
+            "algos": [conditional.row(algo, rules[algo.request.symbol]) for algo in exchange.algos.all_orders(account)],
             "fills": [shapes.trade_row(trade, rules[trade.symbol]) for trade in venue.trades(account)],
             "income": [shapes.income_row(row) for row in venue.income(account)],
             "balances": holdings.balances(account, venue.funds(account)),

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from trading.core import records
+from trading.core.algo import AlgoUpdate, Told
 from trading.gateways.binance import wire
 from trading.model import Instrument
-from trading.sandbox import shapes
+from trading.sandbox import conditional, shapes
 
 Frame = tuple[str, str, bytes]
 """Account, event name, payload."""
 
 
 def frames(
-    happened: Iterable[records.AccountEvent], rules: Mapping[str, Instrument], now: int, swap: Callable[[], bool]
+    happened: Iterable[Told], rules: Mapping[str, Instrument], now: int, swap: Callable[[], bool]
 ) -> list[Frame]:
     """The frames to send, in order. Of one fill TRADE_LITE comes first; `swap` says whether the order's update comes
     before the account's."""
@@ -40,12 +41,14 @@ def frames(
     return made
 
 
-def _frame(event: records.AccountEvent, rules: Mapping[str, Instrument], now: int) -> Frame:
+def _frame(event: Told, rules: Mapping[str, Instrument], now: int) -> Frame:
     if isinstance(event, records.OrderUpdate):
         update = shapes.order_event(event, rules[event.order.symbol], now)
         return event.account, "ORDER_TRADE_UPDATE", wire.encode(update)
     if isinstance(event, records.BalanceUpdate):
         return event.account, "ACCOUNT_UPDATE", wire.encode(shapes.account_event(event, rules, now))
+    if isinstance(event, AlgoUpdate):
+        return event.account, "ALGO_UPDATE", wire.encode(conditional.event(event, rules[event.algo.request.symbol], now))
     change = wire.LeverageChange(symbol=event.symbol, leverage=event.leverage)
     config = wire.AccountConfigUpdate(event_time=now, time=event.time, leverage=change)
     return event.account, "ACCOUNT_CONFIG_UPDATE", wire.encode(config)

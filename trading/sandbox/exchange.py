@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from trading.core import records
+from trading.core.algo import AlgoBook, AlgoState, Told
 from trading.core.venue import Venue
 from trading.gateways.binance import wire
 from trading.model import Instrument
@@ -40,10 +41,13 @@ class Caller(Struct, frozen=True):
 class Exchange:
     """Accounts, markets, streams and limits. Everything here happens in one step of the event loop."""
 
-    def __init__(self, options: Options, venue: Venue, replayed: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, options: Options, venue: Venue, replayed: frozenset[str] = frozenset(), algos: AlgoState | None = None
+    ) -> None:
         """`replayed`: symbols whose candles come from a recording."""
         self.options = options
         self.venue = venue
+        self.algos = AlgoBook(venue, algos)
         self.replayed = replayed
         self.rules: dict[str, Instrument] = venue.instruments
         self.secrets = {opening.key: opening.secret for opening in options.accounts}
@@ -95,8 +99,13 @@ class Exchange:
         """What the venue did since the last time; the caller passes it to `tell`."""
         return self.venue.drain()
 
-    def tell(self, happened: Iterable[records.AccountEvent], at_once: bool = True) -> None:
-        """Trades go to the public, user events to their accounts: now, or with the next `_deliver`."""
+    def tell(self, happened: Iterable[Told], at_once: bool = True) -> None:
+        """Trades go to the public, user events to their accounts: now, or with the next `_deliver`.
+
+        Conditional orders follow first: what happened, or the prices of now, may set them off.
+        """
+        if self.algos.is_busy:
+            happened = self.algos.follow(happened, self.now())
         self._note(happened)
         self._untold += events.frames(happened, self.rules, self.now(), self._shuffle)
         if at_once:
@@ -105,7 +114,7 @@ class Exchange:
     def flush(self) -> None:
         """Tell everything that happened."""
         happened = self.gather()
-        if happened or self._untold:
+        if happened or self._untold or self.algos.is_busy:
             self.tell(happened)
 
     def flush_soon(self) -> None:
@@ -125,7 +134,7 @@ class Exchange:
     def _shuffle(self) -> bool:
         return self.options.scramble and self.chance.random() < 0.5
 
-    def _note(self, happened: Iterable[records.AccountEvent]) -> None:
+    def _note(self, happened: Iterable[Told]) -> None:
         """What the public sees of account events: trades, and books that changed."""
         now = self.now()
         for event in happened:

@@ -64,13 +64,13 @@ def order_request(exchange: Exchange, caller: Caller, fields: Fields) -> OrderRe
     qty = read.decimal(fields, "quantity")
     if qty is None:
         raise missing("quantity")
-    price = _price(exchange, fields, symbol, side, kind)
+    price = price_of(exchange, fields, symbol, side, kind)
     client_id = read.client_id(fields)
     stp = fields.get("selfTradePreventionMode") or "EXPIRE_MAKER"
     if stp not in STP_MODES:
         raise Refusal(-5039)
     reduce_only = read.flag(fields, "reduceOnly")
-    _check_position_side(exchange, caller, fields, reduce_only)
+    check_position_side(exchange, caller, fields, reduce_only)
     good_till = read.integer(fields, "goodTillDate") or 0
     if tif is TimeInForce.GTD and not good_till:
         raise missing("goodTillDate")
@@ -101,7 +101,7 @@ def _time_in_force(fields: Fields, kind: OrderType) -> TimeInForce:
         raise Refusal(-1115) from None
 
 
-def _price(exchange: Exchange, fields: Fields, symbol: str, side: Side, kind: OrderType) -> Decimal:
+def price_of(exchange: Exchange, fields: Fields, symbol: str, side: Side, kind: OrderType) -> Decimal:
     match = fields.get("priceMatch")
     if match and match != "NONE":
         if kind is not OrderType.LIMIT:
@@ -128,7 +128,7 @@ def _matched(exchange: Exchange, symbol: str, side: Side, match: str) -> Decimal
     return levels[QUEUES[match] - 1].price
 
 
-def _check_position_side(exchange: Exchange, caller: Caller, fields: Fields, reduce_only: bool | None) -> None:
+def check_position_side(exchange: Exchange, caller: Caller, fields: Fields, reduce_only: bool | None) -> None:
     side = fields.get("positionSide") or "BOTH"
     if side not in ("BOTH", "LONG", "SHORT"):
         raise Refusal(-4060)

@@ -7,7 +7,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from trading.sandbox import accounts, orders, quotes
+from trading.sandbox import accounts, algos, orders, quotes
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
 
@@ -81,8 +81,9 @@ _SIGNED_GETS: dict[str, Route] = {
     "/fapi/v1/allOrders": _read(orders.all_orders, 5),
     "/fapi/v1/userTrades": _read(orders.user_trades, 5),
     "/fapi/v1/forceOrders": _read(accounts.nothing, _one(20, 50)),
-    "/fapi/v1/openAlgoOrders": _read(accounts.nothing, _one(1, 40)),
-    "/fapi/v1/allAlgoOrders": _read(accounts.nothing, 5),
+    "/fapi/v1/algoOrder": _read(algos.query, 1),
+    "/fapi/v1/openAlgoOrders": _read(algos.open_orders, _one(1, 40)),
+    "/fapi/v1/allAlgoOrders": _read(algos.all_orders, 5),
     "/fapi/v2/account": _read(accounts.account_old, 5),
     "/fapi/v3/account": _read(accounts.account_new, 5),
     "/fapi/v2/balance": _read(accounts.balance, 5),
@@ -113,6 +114,9 @@ REST: dict[tuple[str, str], Route] = {
     ("DELETE", "/fapi/v1/batchOrders"): _act(orders.cancel_batch),
     ("DELETE", "/fapi/v1/allOpenOrders"): _act(orders.cancel_all),
     ("POST", "/fapi/v1/countdownCancelAll"): _act(orders.countdown, 10),
+    ("POST", "/fapi/v1/algoOrder"): _act(algos.place, 0, (1, 1)),
+    ("DELETE", "/fapi/v1/algoOrder"): _act(algos.cancel),
+    ("DELETE", "/fapi/v1/algoOpenOrders"): _act(algos.cancel_all),
     ("POST", "/fapi/v1/leverage"): _act(accounts.set_leverage),
     ("POST", "/fapi/v1/marginType"): _act(accounts.set_margin_type),
     ("POST", "/fapi/v1/positionSide/dual"): _act(accounts.set_position_mode),
@@ -127,6 +131,8 @@ SOCKET: dict[str, Route] = {
     "order.modify": _act(orders.modify, 0, (1, 1)),
     "order.cancel": _act(orders.cancel),
     "order.status": _read(orders.query, 1),
+    "algoOrder.place": _act(algos.place, 0, (1, 1)),
+    "algoOrder.cancel": _act(algos.cancel),
     "account.balance": _read(accounts.balance, 5),
     "v2/account.balance": _read(accounts.balance, 5),
     "account.status": _read(accounts.account_old, 5),

@@ -61,7 +61,8 @@ class Sandbox:
         else:
             brackets = {listing.instrument.symbol: listing.brackets for listing in listed}
             venue = Venue([listing.instrument for listing in listed], brackets)
-        exchange = Exchange(self.options, venue, frozenset(self._tapes))
+        algos = saved.algos if saved is not None else None
+        exchange = Exchange(self.options, venue, frozenset(self._tapes), algos)
         if saved is not None:
             exchange.hedged = set(saved.hedged)
             for market in saved.venue.markets:
@@ -153,6 +154,7 @@ class Sandbox:
             self.drive.is_held,
             sorted(self.exchange.hedged),
             self.exchange.venue.snapshot(),
+            self.exchange.algos.state(),
         )
         state.save(self.options.state, kept)
 

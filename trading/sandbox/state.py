@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from trading.core.algo import AlgoState
 from trading.core.records import VenueState
 
 VERSION = 1
@@ -24,6 +25,7 @@ class Saved(Struct):
     is_held: bool
     hedged: list[str]
     venue: VenueState
+    algos: AlgoState = AlgoState()
 
 
 class Foreign(ValueError):

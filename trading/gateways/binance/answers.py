@@ -478,3 +478,103 @@ class Control(Struct, frozen=True):
     result: Any = None
     code: int | UnsetType = UNSET
     msg: Text = UNSET
+
+
+# --------------------------------------------------------------------------- conditional orders and what is rare
+
+
+class AlgoAnswer(Struct, frozen=True, rename="camel", kw_only=True):
+    """A conditional order; the fields from `actualOrderId` to `tpOrderType` only where it is read."""
+
+    algo_id: int
+    client_algo_id: str
+    algo_type: str = "CONDITIONAL"
+    order_type: str
+    symbol: str
+    side: Side
+    position_side: str = "BOTH"
+    time_in_force: str = "GTC"
+    quantity: Decimal = ZERO
+    algo_status: str
+    actual_order_id: Text = UNSET
+    """ "" until it is triggered."""
+    actual_price: Number = UNSET
+    actual_qty: Number = UNSET
+    actual_type: Text = UNSET
+    trigger_price: Decimal = ZERO
+    price: Decimal = ZERO
+    iceberg_quantity: Decimal | None = None
+    tp_trigger_price: Number = UNSET
+    tp_price: Number = UNSET
+    sl_trigger_price: Number = UNSET
+    sl_price: Number = UNSET
+    tp_order_type: Text = UNSET
+    self_trade_prevention_mode: str = "EXPIRE_MAKER"
+    working_type: str = "CONTRACT_PRICE"
+    price_match: str = "NONE"
+    close_position: bool = False
+    price_protect: bool = False
+    reduce_only: bool = False
+    is_activated: bool | UnsetType = UNSET
+    activate_price: Text = UNSET
+    """ "" where there is none."""
+    callback_rate: Text = UNSET
+    create_time: int = 0
+    update_time: int = 0
+    trigger_time: int = 0
+    good_till_date: int = 0
+
+
+class AlgoGone(Struct, frozen=True, rename="camel"):
+    """A cancelled conditional order; its code is a string."""
+
+    algo_id: int
+    client_algo_id: str
+    code: str = "200"
+    msg: str = "success"
+
+
+class MarginMoved(Struct, frozen=True):
+    """The answer to positionMargin; its amount is a JSON number."""
+
+    amount: float
+    code: int
+    msg: str
+    type: int
+
+
+class MarginChange(Struct, frozen=True, rename="camel"):
+    """A row of positionMargin/history."""
+
+    symbol: str
+    type: int
+    delta_type: str
+    amount: Decimal
+    asset: str
+    time: int
+    position_side: str = "BOTH"
+
+
+class Change(Struct, frozen=True):
+    before: Decimal
+    after: Decimal
+
+
+class AmendmentFields(Struct, frozen=True, rename="camel", kw_only=True):
+    price: Change
+    orig_qty: Change
+    count: int
+    modify_id: int | UnsetType = UNSET
+
+
+class Amendment(Struct, frozen=True, rename="camel", kw_only=True):
+    """A row of orderAmendment."""
+
+    amendment_id: int
+    symbol: str
+    pair: str
+    order_id: int
+    client_order_id: str
+    time: int
+    amendment: AmendmentFields
+    price_match: Text = UNSET

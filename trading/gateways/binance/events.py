@@ -49,7 +49,8 @@ class Translator:
         cid = self._name(order.client_id)
         if order.execution in ("TRADE", "CALCULATED") and order.last_qty > ZERO:
             if cid is None:
-                return Foreign(order.time, order.trade, order.side, order.last_price, order.last_qty, order.client_id)
+                fee, name = order.fee or ZERO, order.client_id
+                return Foreign(order.time, order.trade, order.side, order.last_price, order.last_qty, name, fee)
             return self._fill(cid, order)
         if cid is None:
             return None

@@ -138,7 +138,69 @@ class ListenKeyExpired(UserFrame, frozen=True, kw_only=True, tag="listenKeyExpir
     listen_key: Text = field(name="listenKey", default=UNSET)
 
 
-UserEvent = OrderTradeUpdate | TradeLite | AccountUpdate | AccountConfigUpdate | ListenKeyExpired
+class AlgoFields(Struct, frozen=True, kw_only=True):
+    """The conditional order inside ALGO_UPDATE."""
+
+    client_id: str = field(name="caid")
+    algo_id: int = field(name="aid")
+    algo_type: str = field(name="at", default="CONDITIONAL")
+    type: str = field(name="o")
+    symbol: str = field(name="s")
+    side: Side = field(name="S")
+    position_side: str = field(name="ps", default="BOTH")
+    tif: str = field(name="f", default="GTC")
+    qty: Decimal = field(name="q", default=ZERO)
+    status: str = field(name="X")
+    """NEW, TRIGGERING, TRIGGERED, FINISHED, CANCELED, EXPIRED, REJECTED."""
+    order_id: str = field(name="ai", default="")
+    """The order it became, "" before."""
+    avg_price: Decimal = field(name="ap", default=ZERO)
+    executed: Decimal = field(name="aq", default=ZERO)
+    order_type: str = field(name="act", default="0")
+    trigger_price: Decimal = field(name="tp", default=ZERO)
+    price: Decimal = field(name="p", default=ZERO)
+    stp: str = field(name="V", default="EXPIRE_MAKER")
+    working_type: str = field(name="wt", default="CONTRACT_PRICE")
+    price_match: str = field(name="pm", default="NONE")
+    close_position: bool = field(name="cp", default=False)
+    price_protect: bool = field(name="pP", default=False)
+    reduce_only: bool = field(name="R", default=False)
+    trigger_time: int = field(name="tt", default=0)
+    good_till: int = field(name="gtd", default=0)
+    reason: Text = field(name="rm", default=UNSET)
+    """Why the triggered order was refused."""
+    is_active: bool | UnsetType = field(name="ia", default=UNSET)
+
+
+class AlgoUpdate(UserFrame, frozen=True, kw_only=True, tag="ALGO_UPDATE"):
+    algo: AlgoFields = field(name="o")
+
+
+class CalledPosition(Struct, frozen=True):
+    """A position in danger."""
+
+    symbol: str = field(name="s")
+    position_side: str = field(name="ps")
+    qty: Decimal = field(name="pa")
+    margin_type: str = field(name="mt")
+    """CROSSED or ISOLATED, upper case here."""
+    isolated_wallet: Decimal = field(name="iw", default=ZERO)
+    mark: Decimal = field(name="mp", default=ZERO)
+    unrealized: Decimal = field(name="up", default=ZERO)
+    maintenance: Decimal = field(name="mm", default=ZERO)
+
+
+class MarginCall(Struct, frozen=True, tag_field="e", kw_only=True, tag="MARGIN_CALL"):
+    """Advice that a liquidation may come; `cw` only for a cross position."""
+
+    event_time: int = field(name="E", default=0)
+    cross_wallet: Number = field(name="cw", default=UNSET)
+    positions: list[CalledPosition] = field(name="p", default_factory=list)
+
+
+UserEvent = (
+    OrderTradeUpdate | TradeLite | AccountUpdate | AccountConfigUpdate | ListenKeyExpired | AlgoUpdate | MarginCall
+)
 
 
 # --------------------------------------------------------------------------- market streams
@@ -254,6 +316,84 @@ class TickerUpdate(MarketFrame, frozen=True, kw_only=True, tag="24hrTicker"):
     trades: int = field(name="n")
 
 
+class ContinuousBar(Struct, frozen=True, kw_only=True):
+    """The candle inside continuous_kline: a kline's without its symbol."""
+
+    open_time: int = field(name="t")
+    close_time: int = field(name="T")
+    interval: str = field(name="i")
+    first: int = field(name="f", default=0)
+    last: int = field(name="L", default=0)
+    open: Decimal = field(name="o")
+    close: Decimal = field(name="c")
+    high: Decimal = field(name="h")
+    low: Decimal = field(name="l")
+    volume: Decimal = field(name="v", default=ZERO)
+    trades: int = field(name="n", default=0)
+    is_closed: bool = field(name="x", default=False)
+    quote_volume: Decimal = field(name="q", default=ZERO)
+    taker_base: Decimal = field(name="V", default=ZERO)
+    taker_quote: Decimal = field(name="Q", default=ZERO)
+    ignored: str = field(name="B", default="0")
+
+
+class ContinuousKline(Struct, frozen=True, tag_field="e", kw_only=True, tag="continuous_kline"):
+    event_time: int = field(name="E", default=0)
+    pair: str = field(name="ps")
+    contract: str = field(name="ct")
+    bar: ContinuousBar = field(name="k")
+
+
+class ForcedOrder(Struct, frozen=True, kw_only=True):
+    """A liquidation as the public sees it."""
+
+    symbol: str = field(name="s")
+    side: Side = field(name="S")
+    type: str = field(name="o", default="LIMIT")
+    tif: str = field(name="f", default="IOC")
+    qty: Decimal = field(name="q")
+    price: Decimal = field(name="p")
+    avg_price: Decimal = field(name="ap", default=ZERO)
+    status: str = field(name="X", default="FILLED")
+    last_qty: Decimal = field(name="l", default=ZERO)
+    executed: Decimal = field(name="z", default=ZERO)
+    time: int = field(name="T", default=0)
+
+
+class ForceOrder(Struct, frozen=True, tag_field="e", kw_only=True, tag="forceOrder"):
+    event_time: int = field(name="E", default=0)
+    order: ForcedOrder = field(name="o")
+    pair: Text = field(name="ps", default=UNSET)
+    kind: int | UnsetType = field(name="st", default=UNSET)
+
+
+class ContractBracket(Struct, frozen=True, kw_only=True):
+    """A leverage bracket inside contractInfo; JSON numbers."""
+
+    number: int = field(name="bs")
+    floor: Decimal = field(name="bnf")
+    cap: Decimal = field(name="bnc")
+    mmr: Decimal = field(name="mmr")
+    cum: Decimal = field(name="cf", default=ZERO)
+    least_leverage: int = field(name="mi", default=1)
+    most_leverage: int = field(name="ma", default=1)
+
+
+class ContractInfo(MarketFrame, frozen=True, kw_only=True, tag="contractInfo"):
+    """A listing, delisting or bracket change."""
+
+    pair: Text = field(name="ps", default=UNSET)
+    contract: str = field(name="ct", default="PERPETUAL")
+    delivery: int = field(name="dt", default=0)
+    onboard: int = field(name="ot", default=0)
+    status: str = field(name="cs", default="TRADING")
+    brackets: list[ContractBracket] = field(name="bks", default_factory=list)
+    kind: int | UnsetType = field(name="st", default=UNSET)
+
+
 MarketEvent = (
     BookTicker | MarkPriceUpdate | AggTrade | TradeTick | DepthUpdate | KlineUpdate | MiniTicker | TickerUpdate
 )
+RareEvent = ContinuousKline | ForceOrder | ContractInfo
+"""Of streams that the gateway does not listen to: `wire.market_event` leaves them out, the sandbox sends them."""
+

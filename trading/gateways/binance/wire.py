@@ -43,7 +43,15 @@ _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 _USER: msgspec.json.Decoder[UserEvent] = msgspec.json.Decoder(UserEvent)
 _MARKET: msgspec.json.Decoder[MarketEvent] = msgspec.json.Decoder(MarketEvent)
 _USER_NAMES = frozenset(
-    {"ORDER_TRADE_UPDATE", "TRADE_LITE", "ACCOUNT_UPDATE", "ACCOUNT_CONFIG_UPDATE", "listenKeyExpired"}
+    {
+        "ORDER_TRADE_UPDATE",
+        "TRADE_LITE",
+        "ACCOUNT_UPDATE",
+        "ACCOUNT_CONFIG_UPDATE",
+        "listenKeyExpired",
+        "ALGO_UPDATE",
+        "MARGIN_CALL",
+    }
 )
 _MARKET_NAMES = frozenset(
     {"bookTicker", "markPriceUpdate", "aggTrade", "trade", "depthUpdate", "kline", "24hrMiniTicker", "24hrTicker"}
@@ -175,6 +183,7 @@ def instrument(info: SymbolInfo) -> Instrument:
         price_precision=info.price_precision,
         qty_precision=info.quantity_precision,
         status=info.status,
+        liquidation_fee=Decimal(info.liquidation_fee),
     )
 
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 from alerts.schedule import Schedule, first_jobs
 from bot.app import Front
 from bot.words import translated as _
-from settings import Settings
+from service.settings import Settings
 from storage import accounts, users
 from storage.books import DatabaseBooks
 from storage.database import Database, Locked, Unusable

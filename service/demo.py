@@ -21,13 +21,13 @@ import msgspec
 from msgspec import Struct
 
 from bot.words import translated as _
-from service import Chat, Keys, Trouble
+from service.wiring import Chat, Keys, Trouble
 from storage.lock import FileLock, Taken
 from trading.gateways.catalog import local
 from trading.model import Environment
 from trading.ports import Credentials
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 OWNER = 1001
 """The one person of the local chat, whom the bot knows."""
 ACCOUNT_KEY, ACCOUNT_SECRET = "sandboxkey", "sandboxsecret"

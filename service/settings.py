@@ -16,7 +16,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-FILE = Path(__file__).with_name("settings.toml")
+FILE = Path(__file__).resolve().parents[1] / "settings.toml"
 URL = r"^(https?://[^\s/]+)?$"
 NOT_OURS = {"TRELLIS_DATA", "TRELLIS_PROCESS_TOKEN"}
 """Read by the tests only (no setting may bear its name); passed between the demo's processes."""

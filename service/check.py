@@ -7,10 +7,10 @@ import asyncio
 import aiohttp
 from msgspec import Struct
 
-import settings as choices
 from bot.words import translated as _
-from service import Opener, Trouble, keys_of, opened, owner_of, vault_of
-from settings import Settings
+from service import settings as choices
+from service.settings import Settings
+from service.wiring import Opener, Trouble, keys_of, opened, owner_of, vault_of
 from storage import accounts, users
 from storage.database import Database
 from storage.vault import Vault
