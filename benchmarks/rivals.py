@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import logs
 import msgspec
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 
-import logs
 from storage import accounts
 from storage.books import DatabaseBooks
 from storage.database import Database
@@ -177,7 +177,7 @@ async def floor(task: Task) -> None:
             if b'"FILLED"' in data and b"ORDER_TRADE" in data:
                 orders.protocol.send_text(ready)
                 orders.send_data()
-                asyncio.get_running_loop().call_later(0.002, prepare)
+                asyncio.get_running_loop().call_soon(prepare)
 
         prepare()
         assert isinstance(user, Reflex)

@@ -140,7 +140,7 @@ CRITICAL = frozenset(
     {NoticeKind.PAUSED, NoticeKind.FAILED, NoticeKind.FINISHED, NoticeKind.ERROR, NoticeKind.DISCONNECTED}
 )
 UNTOLD = frozenset({NoticeKind.FILL})
-"""Off by default: the pair is told."""
+"""What may be switched off, because the pair is told."""
 
 
 def notice(told: Notice) -> Told:
@@ -148,7 +148,7 @@ def notice(told: Notice) -> Told:
     title, lines = NOTICES[told.kind.value]
     values = _spoken(told.values)
     body = [_filled(line, values) for line in lines if _has_all(line, told.values)]
-    return Told(_filled(title, values), "\n".join(body), told.kind in CRITICAL, told.kind is NoticeKind.PAIR)
+    return Told(_filled(title, values), "\n".join(body), told.kind in CRITICAL, told.kind in (NoticeKind.PAIR, NoticeKind.FILL))
 
 
 def pairs(several: Iterable[Notice]) -> Told:

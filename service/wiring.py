@@ -225,6 +225,7 @@ async def run(
                     owner_id=owner or None,
                     clock=now,
                     version=VERSION,
+                    tells_fills=True,
                 )
                 tasks.append(parts.create_task(front.run(), name="chat"))
                 tasks.append(parts.create_task(front.deliver(), name="outbox"))
@@ -256,7 +257,7 @@ async def _trade(desk: Desk, schedule: Schedule) -> None:
 
 async def _settled(desk: Desk, stop: asyncio.Event) -> None:
     """Until every account is reached for the first time: the first look shall not show what is only starting."""
-    while not stop.is_set() and (not desk.accounts() or not all(row.ok for row in desk.health())):
+    while not stop.is_set() and (not desk.accounts() or not all(row.ok for row in desk.health())):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 

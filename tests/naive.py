@@ -89,13 +89,14 @@ def _level(spacing: str, lower: Decimal, upper: Decimal, k: int, grids: int, den
         assert density == 1, "§3.1 gives no reading of a skewed geometric grid"
         with localcontext(Context(prec=DIGITS + 20, rounding=ROUND_HALF_UP)):
             price = ((upper / lower).ln() * k / grids).exp() * lower
-        return price.quantize(D(1).scaleb(-30), rounding=ROUND_HALF_UP)  # so that an exact root is seen as exact
+            # 30 decimals, so that an exact root is seen as exact
+            return price.quantize(D(1).scaleb(-30), rounding=ROUND_HALF_UP)
     if density == 1:
         return lower + (upper - lower) * k / grids
     with localcontext(Context(prec=DIGITS + 20, rounding=ROUND_HALF_UP)):
         steps = [density ** (D(i) / D(grids - 1)) for i in range(grids)]
         price = lower + (upper - lower) * sum(steps[:k]) / sum(steps)
-    return price.quantize(D(1).scaleb(-30), rounding=ROUND_HALF_UP)
+        return price.quantize(D(1).scaleb(-30), rounding=ROUND_HALF_UP)
 
 
 def vacant_level(levels: list[Decimal], start: Decimal) -> int:

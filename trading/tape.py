@@ -1,4 +1,4 @@
-"""Recorded candles and funding rates, read from files: csv, csv.gz and zip (product.md §8)."""
+"""Recorded candles, trades and funding rates, read line by line: csv, csv.gz and zip (product.md §8)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from pathlib import Path
 
+from msgspec import Struct
+
 from trading.model import ZERO, Candle
 
 _NAMES = {
@@ -25,11 +27,18 @@ _NAMES = {
     "close": ("close",),
     "volume": ("volume", "vol"),
 }
+_TRADES = {
+    "id": ("agg_trade_id", "trade_id", "id", "a"),
+    "price": ("price", "p"),
+    "time": ("transact_time", "trade_time", "timestamp", "time", "t"),
+}
 _FUNDING = {
     "time": ("funding_time", "calc_time", "fundingtime", "time", "timestamp"),
     "rate": ("funding_rate", "last_funding_rate", "fundingrate", "rate"),
 }
-_MICROSECONDS = 10**14
+_YEAR_2001 = 10**12
+"""ms: what is below is no time but an id."""
+MICROSECONDS = 10**14
 """Times from here on are µs: as ms they would lie in the year 5138."""
 _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{2,20}(?:USDT|USDC|FDUSD|BUSD|USD))(?![A-Z0-9])")
 
@@ -37,7 +46,7 @@ _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{2,20}(?:USDT|USDC|FDUSD|BUSD|USD))
 class TapeError(ValueError):
     """A file that cannot be read: which one, where, and a code for the words.
 
-    Codes: missing, format, empty, columns, number, order, prices.
+    Codes: missing, format, empty, columns, number, order, prices; mixed (candles and trades), no_pyarrow.
     """
 
     def __init__(self, file: str, code: str, line: int = 0) -> None:
@@ -49,7 +58,7 @@ class TapeError(ValueError):
 
 def read_candles(files: Sequence[str | Path]) -> Iterator[Candle]:
     """The candles of all files joined in time order, overlaps once (the file named first wins)."""
-    tapes = [_candles(str(file)) for file in files]
+    tapes = [candles(str(file)) for file in files]
     # merge() is stable, so of two candles of one time the one of the earlier file comes first.
     joined = tapes[0] if len(tapes) == 1 else heapq.merge(*tapes, key=attrgetter("time"))
     before = None
@@ -86,15 +95,88 @@ def symbol_of(file: str | Path) -> str | None:
     return found[1] if found else None
 
 
-def _candles(file: str) -> Iterator[Candle]:
+class Trade(Struct, frozen=True, gc=False):
+    """A recorded trade; its price as it stands in the file."""
+
+    id: int
+    time: int
+    price: str
+
+
+def trades(file: str) -> Iterator[Trade]:
+    """The trades of one file, line by line; one written twice comes twice."""
     with _rows(file) as lines:
         first = next(lines, None)
         if first is None:
             raise TapeError(file, "empty")
-        at = _columns(file, first, _NAMES, ("time", "open", "high", "low", "close"), at_least=6)
+        at, has_header = trade_columns(file, first)
+        line, row = (2, next(lines, [])) if has_header else (1, first)
+        if not row:
+            raise TapeError(file, "empty")
+        before = Trade(-1, -1, "")
+        while row:
+            trade = _trade(file, line, row, at)
+            if trade.id < before.id or trade.time < before.time:
+                raise TapeError(file, "order", line)
+            before = trade
+            yield trade
+            line, row = line + 1, next(lines, [])
+
+
+def _trade(file: str, line: int, row: list[str], at: tuple[int, ...]) -> Trade:
+    try:
+        trade = Trade(int(row[at[0]]), _time(row[at[2]]), row[at[1]])
+        price = Decimal(trade.price)
+    except (IndexError, ValueError, InvalidOperation):
+        raise TapeError(file, "number", line) from None
+    if not price.is_finite() or price <= 0:
+        raise TapeError(file, "prices", line)
+    return trade
+
+
+def is_trades(file: str, row: list[str] | None = None) -> bool:
+    """Whether `file`, whose first line is `row`, holds trades rather than candles."""
+    if row is None:
+        with _rows(file) as lines:
+            row = next(lines, [])
+    if row and _is_number(row[0]):
+        return any(cell.strip().lower() in ("true", "false") for cell in row)
+    header = {cell.strip().lower() for cell in row}
+    return "price" in header and "open" not in header
+
+
+def trade_columns(file: str, row: list[str]) -> tuple[tuple[int, ...], bool]:
+    """Where id, price and time stand, and whether `row` is a header."""
+    if row and _is_number(row[0]):
+        # aggTrades: id, price, quantity, first id, last id, time, ...; trades: id, price, quantity, worth, time, ...
+        place = next((i for i in (5, 4) if i < len(row) and row[i].isdigit() and int(row[i]) >= _YEAR_2001), None)
+        if place is None:
+            raise TapeError(file, "columns", 1)
+        return (0, 1, place), False
+    return _columns(file, row, _TRADES, ("id", "price", "time"), at_least=6), True
+
+
+def candle_columns(file: str, row: list[str]) -> tuple[tuple[int, ...], bool]:
+    """Where time, open, high, low and close stand, and whether `row` is a header."""
+    at = _columns(file, row, _NAMES, ("time", "open", "high", "low", "close"), at_least=6)
+    return at, not _is_number(row[at[0]])
+
+
+def fields(line: str) -> list[str]:
+    """The fields of one line."""
+    return next(csv.reader([line]), [])
+
+
+def candles(file: str) -> Iterator[Candle]:
+    """The candles of one file, line by line; one written twice comes twice."""
+    with _rows(file) as lines:
+        first = next(lines, None)
+        if first is None:
+            raise TapeError(file, "empty")
+        at, has_header = candle_columns(file, first)
         volume = _volume_column(first)
         line, row, before = 1, first, -1
-        if not _is_number(first[at[0]]):
+        if has_header:
             line, row = 2, next(lines, [])
         if not row:
             raise TapeError(file, "empty")
@@ -160,14 +242,14 @@ def _is_number(text: str) -> bool:
 
 def _time(text: str) -> int:
     value = int(text)
-    return value // 1000 if value >= _MICROSECONDS else value
+    return value // 1000 if value >= MICROSECONDS else value
 
 
 @contextmanager
 def _rows(file: str) -> Iterator[Iterator[list[str]]]:
     """The rows of `file`, blank ones left out; damaged and missing files are a TapeError."""
     try:
-        with _opened(file) as text:
+        with opened(file) as text:
             yield (row for row in csv.reader(text) if row)
     except FileNotFoundError:
         raise TapeError(file, "missing") from None
@@ -176,7 +258,7 @@ def _rows(file: str) -> Iterator[Iterator[list[str]]]:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[io.TextIOBase]:
+def opened(file: str) -> Iterator[io.TextIOBase]:
     if file.endswith(".zip"):
         with zipfile.ZipFile(file) as archive:
             inside = sorted(name for name in archive.namelist() if name.endswith(".csv"))

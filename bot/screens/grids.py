@@ -29,14 +29,14 @@ def title(card: Card) -> str:
 def grids(cards: Sequence[Card], number: int = 0) -> Screen:
     """One page of the list."""
     if not cards:
-        return Screen(f"📋 <b>{say('grids_title')}</b>\n\n{say('grids_none')}", (_foot(0),))
+        return Screen(f"📋 <b>{say('grids_title')}</b>\n\n{say('grids_none')}", _foot(0))
     every = sorted(cards, key=_rank)
     here, pages, first = page(every, number, SIZE)
     shown = every[first : first + SIZE]
     text = f"📋 <b>{say('grids_title')}</b>\n\n" + "\n\n".join(_line(card) for card in shown)
     rows = tuple((button(f"{words.light(card.status)} {name(card)}", "grid", card.id),) for card in shown)
     turn = pager("grids", 0, here, pages)
-    return Screen(text, (*rows, *((turn,) if turn else ()), _foot(here)))
+    return Screen(text, (*rows, *((turn,) if turn else ()), *_foot(here)))
 
 
 def choose(cards: Sequence[Card], question: str, verb: str) -> Screen:
@@ -48,9 +48,7 @@ def choose(cards: Sequence[Card], question: str, verb: str) -> Screen:
 def _line(card: Card) -> str:
     head = f"{words.light(card.status)} <b>{escape(name(card), quote=False)}</b> · {card.badge}"
     why = words.status(card.status, card.reason if card.status.upper() in ("PAUSED", "FAILED", "STOPPING") else "")
-    money = say(
-        "grids_line", grid=numbers.gain(card.matched, card.quote), floating=numbers.gain(card.unmatched, card.quote)
-    )
+    money = say("grids_line", grid=numbers.gain(card.matched), floating=numbers.gain(card.unmatched, card.quote))
     place = f"{numbers.price(card.lower)} – {numbers.price(card.upper)}"
     return f"{head}\n{escape(why, quote=False)} · {place}\n{money}"
 
@@ -60,9 +58,6 @@ def _rank(card: Card) -> tuple[int, int]:
     return (_ORDER.index(status) if status in _ORDER else len(_ORDER), -card.id)
 
 
-def _foot(here: int) -> tuple[Button, ...]:
-    return (
-        button(say("b_new"), "new"),
-        button(say("b_refresh"), "grids", 0, str(here) if here else ""),
-        button(say("b_home"), "home"),
-    )
+def _foot(here: int) -> tuple[tuple[Button, ...], ...]:
+    refresh = button(say("b_refresh"), "grids", 0, str(here) if here else "")
+    return ((button(say("b_new"), "new"),), (refresh, button(say("b_home"), "home")))

@@ -28,7 +28,7 @@ def preview(draft: Draft, it: Preview, badge: str, now: int) -> Screen:
     groups = [head, _shape(it), _money(it, quote), _risk(it, quote)]
     if it.warnings:
         groups.append("\n".join(f"⚠️ {escape(words.refusal(each), quote=False)}" for each in it.warnings))
-    groups.append(f"<i>{say('p_foot')} {say('card_updated', time=numbers.clock(now))}</i>")
+    groups.append(f"<i>{say('p_foot')}\n{say('card_updated', time=numbers.clock(now))}</i>")
     return Screen("\n\n".join(groups), _rows(draft, now))
 
 
@@ -57,8 +57,8 @@ def _lean(it: Preview) -> str:
     return say("p_spacing", spacing=words.value_of(it.spacing), sizing=words.value_of(it.sizing))
 
 
-def _line(key: str, value: str) -> str:
-    return f"{say(key)}  <b>{escape(value, quote=False)}</b>"
+def _line(key: str, value: str, more: str = "") -> str:
+    return f"{say(key)}  <b>{escape(value, quote=False)}</b> {escape(more, quote=False)}".rstrip()
 
 
 def _shape(it: Preview) -> str:
@@ -75,7 +75,7 @@ def _shape(it: Preview) -> str:
         lines.append(escape(lean, quote=False))
     grids = words.count("grid", len(it.plan.quantities))
     lines.append(_line("p_levels", say("p_levels_step", grids=grids, step=step)))
-    lines.append(_line("p_profit", _between(it.profit_low, it.profit_high, numbers.percent)))
+    lines.append(_line("p_profit", _between(it.profit_low, it.profit_high, numbers.percent), say("p_fees")))
     if it.plan.trigger is not None:
         lines.append(_line("p_trigger", numbers.price(it.plan.trigger)))
     return "\n".join(lines)
@@ -95,11 +95,10 @@ def _money(it: Preview, quote: str) -> str:
             base=plan.instrument.base,
             orders=orders,
         )
-    power = say("p_power_at", power=numbers.amount(it.buying_power, quote), leverage=plan.leverage)
     return "\n".join(
         (
             _line("p_invest", numbers.amount(it.investment, quote)),
-            _line("p_power", power),
+            _line("p_power", numbers.amount(it.buying_power, quote), say("p_power_at", leverage=plan.leverage)),
             _line("p_order", f"{each} {plan.instrument.base}"),
             _line("p_start", start),
         )
@@ -111,8 +110,7 @@ def _risk(it: Preview, quote: str) -> str:
     has_stop = plan.stop_loss is not None or plan.stop_loss_high is not None
     stops = " / ".join(numbers.price(stop) for stop in (plan.stop_loss, plan.stop_loss_high) if stop is not None)
     where = say("p_worst_stop", stop=stops) if has_stop else say("p_worst_bound")
-    lines = [f"{_line('p_worst', numbers.amount(it.worst_loss, quote))} {escape(where, quote=False)}"]
-    lines.append(_line("p_liquidation", _liquidation(it)))
+    lines = [_line("p_worst", numbers.amount(it.worst_loss, quote), where), *_liquidation(it)]
     if has_stop:
         lines.append(_line("p_stops", stops))
     if plan.take_profit is not None:
@@ -120,16 +118,13 @@ def _risk(it: Preview, quote: str) -> str:
     return "\n".join(lines)
 
 
-def _liquidation(it: Preview) -> str:
-    parts = []
-    if it.liquidation_low:
-        parts.append(say("p_liq_down", price=_whole(it, it.liquidation_low), percent=_away(it, it.liquidation_low)))
-    if it.liquidation_high:
-        parts.append(say("p_liq_up", price=_whole(it, it.liquidation_high), percent=_away(it, it.liquidation_high)))
-    if not parts and it.liquidation_now:
-        key = "p_liq_up" if it.direction is Direction.SHORT else "p_liq_down"
-        parts.append(say(key, price=_whole(it, it.liquidation_now), percent=_away(it, it.liquidation_now)))
-    return ", ".join(parts) or say("p_liquidation_none")
+def _liquidation(it: Preview) -> list[str]:
+    """A line for each side on which the position could be liquidated."""
+    found = [("p_liq_down", it.liquidation_low), ("p_liq_up", it.liquidation_high)]
+    if not it.liquidation_low and not it.liquidation_high:
+        found = [("p_liq_up" if it.direction is Direction.SHORT else "p_liq_down", it.liquidation_now)]
+    lines = [_line("p_liquidation", _whole(it, at), say(key, percent=_away(it, at))) for key, at in found if at]
+    return lines or [_line("p_liquidation", say("p_liquidation_none"))]
 
 
 def _whole(it: Preview, price: Decimal) -> str:
@@ -142,5 +137,6 @@ def _away(it: Preview, price: Decimal) -> str:
 
 
 def _between(low: Decimal, high: Decimal, shown: Callable[[Decimal], str]) -> str:
-    texts = (shown(low), shown(high))
-    return texts[0] if texts[0] == texts[1] else f"{texts[0]} – {texts[1]}"
+    """Two values, their common unit said once."""
+    first, last = shown(low), shown(high)
+    return last if first == last else f"{first.removesuffix(' %')} – {last}"

@@ -7,7 +7,7 @@ from trading.core.broker import Broker
 from trading.core.engine import Engine
 from trading.core.lifecycle import Status
 from trading.core.venue import Order, OrderRequest, Venue
-from trading.messages import Event, Quote, Reconcile, Start
+from trading.messages import Event, Quote, Reconcile, Replan, Start
 from trading.model import Direction, Instrument, OrderType, Side, TimeInForce
 from trading.ports import Waits
 from trading.strategies.grid import Grid, GridPlan
@@ -37,6 +37,7 @@ class Pit:
         self.wallet = D(wallet)
         self.fresh_venue()
         self.engine = Engine("abcd", 7, BTC)
+        self.asked_to_plan = 0
 
     def fresh_venue(self) -> None:
         self.venue = Venue([BTC])
@@ -52,6 +53,11 @@ class Pit:
         self.engine.ledger.carry()
         self.engine.adopt(Grid.begin(self.plan, "abcd", 7, before, self.engine.ledger.position))
         self.engine.is_synced = False
+
+    def begin_again(self) -> None:
+        """A new grid for a bot that is live: a trigger or a reset."""
+        self.engine.ledger.carry()
+        self.engine.adopt(Grid.begin(self.plan, "abcd", 7, self.engine.strategy, self.engine.ledger.position))
 
     def start(self, price: str | None = None) -> None:
         if price is not None:
@@ -80,6 +86,8 @@ class Pit:
         for intent in intents:
             if isinstance(intent, Reconcile):
                 self.snapshot()
+            elif isinstance(intent, Replan):
+                self.asked_to_plan += 1
             else:
                 self.broker.send(intent, self.now)
 

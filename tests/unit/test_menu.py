@@ -70,7 +70,7 @@ def test_a_long_text_is_split_without_losing_a_word(text: str, limit: int) -> No
     text = text.replace("<", "").replace("&", "")
     parts = split(text, limit)
     assert all(len(unescape(part).encode("utf-16-le")) // 2 <= limit for part in parts)
-    assert "".join("".join(parts).split()) == "".join(text.split()) or not text.strip()
+    assert "".join(unescape("".join(parts)).split()) == "".join(text.split()) or not text.strip()
 
 
 def test_a_notice_above_a_screen_is_escaped() -> None:

@@ -84,7 +84,7 @@ def test_a_card_shows_grid_profit_and_floating_pnl_apart() -> None:
     assert "DEMO" in text
     assert "58,000 – 72,000" in text
     assert "0.012 BTC at 64,100" in text
-    assert "50 % of the way up the range" in text
+    assert "50 % up the range" in text
     assert "running for 2 h 5 min" in text
 
 
@@ -226,7 +226,7 @@ def test_the_preview_shows_what_is_at_stake(direction: str) -> None:
     shown = preview.preview(WHOLE, made, "DEMO", NOW)
     text = read(shown)
     for words in (
-        "Net profit per grid, after fees",
+        "Net profit per grid",
         "Investment  5,000.00 USDT",
         "Worst-case loss",
         "Liquidation",

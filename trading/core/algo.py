@@ -232,9 +232,7 @@ class AlgoBook:
     def all_orders(self, account: str, symbol: str | None = None) -> list[AlgoOrder]:
         """Waiting and over, by id."""
         return [
-            algo
-            for algo in self._all.values()
-            if algo.account == account and symbol in (None, algo.request.symbol)
+            algo for algo in self._all.values() if algo.account == account and symbol in (None, algo.request.symbol)
         ]
 
     def _find(self, account: str, algo_id: int | None, client_id: str | None) -> AlgoOrder | None:
@@ -254,7 +252,8 @@ class AlgoBook:
         told: list[Told] = [*self._taken()]
         self._add(told, happened, now)
         for _ in range(ROUNDS):
-            due = [algo for waiting in self._waiting.values() for algo in waiting.values() if self._is_due(algo, now)]
+            waiting = [algo for each in self._waiting.values() for algo in each.values()]
+            due = [algo for algo in waiting if self._is_due(algo, now)]
             told += self._taken()
             if not due:
                 break

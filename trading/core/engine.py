@@ -150,6 +150,8 @@ class Engine:
         self.moves = 0
         """Counts every change of orders or fills: a Snapshot read meanwhile is stale."""
         self._asked = 0
+        self._planned = 0
+        """When a Snapshot, and when a plan, was last asked for, ms."""
         self._close_tries = 0
         self._beyond_since = 0
         self.confirm_after = 1_000
@@ -376,12 +378,11 @@ class Engine:
     def _await_trigger(self) -> None:
         """Ask for a plan when the price reaches the trigger from the side it was on at the start command."""
         trigger = self.strategy.trigger if self.strategy is not None else None
-        if self.status is not Status.WAITING or trigger is None or self._now - self._asked < PATIENCE:
+        if self.status is not Status.WAITING or trigger is None or self._now - self._planned < PATIENCE:
             return
         mid = (self.bid + self.ask) / 2
         if (mid - trigger) * self.kept.trigger_side >= 0:
-            self._asked = self._now
-            self._intents.append(Replan(self.instrument.symbol))
+            self._replan()
 
     def _on_mark(self, mark: Mark) -> None:
         """Stops are judged on the mark price: two samples beyond, a second apart."""
@@ -414,6 +415,10 @@ class Engine:
             self.doubts.discard(key)
             return False
         return self._now - order.since >= PATIENCE
+
+    def _replan(self) -> None:
+        self._planned = self._now
+        self._intents.append(Replan(self.instrument.symbol))
 
     def _reconcile(self) -> None:
         self._asked = self._now
@@ -849,9 +854,8 @@ class Engine:
             self.must_commit = True
             self._diff_all()
         elif self.status is Status.RESETTING:
-            if self._now - self._asked > PATIENCE or not self._asked:
-                self._asked = self._now
-                self._intents.append(Replan(self.instrument.symbol))
+            if self._now - self._planned >= PATIENCE:
+                self._replan()
         else:
             self._rest()
 

@@ -34,6 +34,7 @@ from trading.core.records import (
     VenueError,
     VenueState,
 )
+from trading.core.transfer import move_margin
 from trading.model import ZERO, Bracket, Instrument, MarginMode, OrderType, Side, TimeInForce
 
 __all__ = [
@@ -149,6 +150,10 @@ class Venue:
         holding.state.margin_mode = mode
         holding.state.updated = now
 
+    def move_margin(self, account: str, symbol: str, amount: Decimal, now: int) -> None:
+        """Into an isolated position, or out of it below 0."""
+        move_margin(self._floor, self._accounts[account], symbol, amount, now)
+
     def leverage(self, account: str, symbol: str) -> int:
         return self._floor.holding(self._accounts[account], symbol).state.leverage
 
@@ -189,12 +194,8 @@ class Venue:
     def place(self, account: str, request: OrderRequest, now: int) -> Order:
         """The order as it stands after matching (the live object: copy it if you keep it)."""
         floor, owner = self._floor, self._accounts[account]
-        market = floor.market(request.symbol)
-        check_request(request, market.instrument, market.mark, now)
         holding = floor.holding(owner, request.symbol)
-        qty = admit(owner, holding, request)
-        if request.type is OrderType.LIMIT:
-            check_taking(market, request.side, request.price, qty, request.tif)
+        qty = self.check(account, request, now)
         floor.orders += 1
         floor.ranks += 1
         order = Order(
@@ -218,9 +219,18 @@ class Venue:
         floor.enter(owner, holding, order, now)
         return order
 
+    def check(self, account: str, request: OrderRequest, now: int) -> Decimal:
+        """Every check of `place` and nothing more; the quantity that the order would have."""
+        owner, market = self._accounts[account], self._floor.market(request.symbol)
+        check_request(request, market.instrument, market.mark, now)
+        qty = admit(owner, self._floor.holding(owner, request.symbol), request)
+        if request.type is OrderType.LIMIT:
+            check_taking(market, request.side, request.price, qty, request.tif)
+        return qty
+
     def cancel(self, account: str, symbol: str, order_id: int | None, client_id: str | None, now: int) -> Order:
         """`order_id` wins where both are given. -2011 for what is not open."""
-        order = self._find(account, symbol, order_id, client_id)
+        order = self.find(account, symbol, order_id, client_id)
         if order is None or not order.is_open:
             raise VenueError(-2011, "Unknown order sent.")
         self._floor.end(order, Status.CANCELED, now)
@@ -245,14 +255,14 @@ class Venue:
         reduce_only: bool = False,
     ) -> Order:
         """New price and whole quantity for a resting order (binance-usdm.md §12.8); it may come back over."""
-        order = self._find(account, symbol, order_id, client_id)
+        order = self.find(account, symbol, order_id, client_id)
         if order is None or not order.is_open:
             raise VenueError(-2013, "Order does not exist.")
         return amend(self._floor, order, side, price, qty, reduce_only, now)
 
     def order(self, account: str, symbol: str, order_id: int | None, client_id: str | None = None) -> Order:
         """-2013 for what never was. A client id that was used twice names its newest order."""
-        order = self._find(account, symbol, order_id, client_id)
+        order = self.find(account, symbol, order_id, client_id)
         if order is None:
             raise VenueError(-2013, "Order does not exist.")
         return order
@@ -284,7 +294,8 @@ class Venue:
             if order.is_open:
                 self._floor.end(order, Status.EXPIRED, now)
 
-    def _find(self, account: str, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
+    def find(self, account: str, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
+        """None for what never was. `order_id` wins where both are given."""
         owner = self._accounts[account]
         self._floor.market(symbol)
         if order_id is None:

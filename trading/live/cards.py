@@ -7,11 +7,11 @@ from trading.core.lifecycle import Status
 from trading.core.orders import OrderStatus
 from trading.live.worker import Worker
 from trading.messages import Reason, Working
-from trading.model import ZERO, Direction, Instrument, Position, Side, plain
+from trading.model import ZERO, Balance, Direction, Instrument, Position, Side, plain
 from trading.parameters import clean
 from trading.ports import Account, BotRow, Waits
 from trading.strategies.grid import Grid, GridPlan
-from trading.views import Card, LevelRow, OrderRow, PositionRow
+from trading.views import BalanceRow, Card, LevelRow, OrderRow, PositionRow
 
 
 def labels(
@@ -56,7 +56,7 @@ def levels(engine: Engine) -> list[LevelRow]:
         elif hold is not None:
             state = hold.reason.value
         elif not engine.is_synced:
-            state = "not_connected"
+            state = "not_connected" if engine.status is not Status.STARTING else "sent"
         else:
             state = engine.status.value.lower()
         rows.append(LevelRow(i, slot.side, price, slot.want, slot.done, state))
@@ -75,7 +75,7 @@ def card(row: BotRow, engine: Engine, worker: Worker | None) -> Card:
     params = clean(row.parameters) if plan is None else None
     flat = not ledger.position
     unmatched = ledger.unmatched(mark or ZERO) if mark is not None or flat else None
-    rows = levels(engine) if engine.status in (Status.STARTING, Status.RUNNING, Status.PAUSED) else []
+    rows = levels(engine) if engine.status in (Status.RUNNING, Status.PAUSED) else []
     return Card(
         id=row.id,
         owner=row.owner,
@@ -113,6 +113,18 @@ def card(row: BotRow, engine: Engine, worker: Worker | None) -> Card:
         take_profit=plan.take_profit if plan else None,
         parameters=dict(row.parameters),
         note=row.note,
+    )
+
+
+def balance(account: Account, held: Balance) -> BalanceRow:
+    return BalanceRow(
+        account.id,
+        account.name,
+        account.environment.badge,
+        held.asset,
+        held.wallet,
+        held.available,
+        held.unrealized_pnl,
     )
 
 

@@ -456,26 +456,21 @@ class Desk:
         return cards.levels(self._bot(bot).engine)
 
     async def balances(self) -> list[BalanceRow]:
-        rows = []
+        """Of every account that can be reached; declines when none can."""
+        rows: list[BalanceRow] = []
+        down: Declined | None = None
         for worker in self._workers.values():
             account = worker.account
             try:
                 balances = await self._gateway(account.id).balances()
             except TradingError as error:
-                raise self._down(account.id, error) from error
-            rows += [
-                BalanceRow(
-                    account.id,
-                    account.name,
-                    account.environment.badge,
-                    balance.asset,
-                    balance.wallet,
-                    balance.available,
-                    balance.unrealized_pnl,
-                )
-                for balance in balances
-                if balance.wallet or balance.available
-            ]
+                down = self._down(account.id, error)
+            except Declined as error:
+                down = error
+            else:
+                rows += [cards.balance(account, each) for each in balances if each.wallet or each.available]
+        if down is not None and not rows:
+            raise down
         return rows
 
     async def positions(self, account: int) -> list[PositionRow]:

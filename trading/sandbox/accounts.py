@@ -8,7 +8,8 @@ from trading.sandbox import fields as read
 from trading.sandbox import holdings, shapes
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
-from trading.sandbox.orders import WEEK, optional_symbol, symbol_of
+from trading.sandbox.history import WEEK
+from trading.sandbox.orders import optional_symbol, symbol_of
 from trading.sandbox.refusal import Refusal, missing
 
 DONE = wire.Fault(200, "success")
@@ -147,24 +148,6 @@ def income(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Inco
 
 def order_limits(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.RateLimit]:
     return [wire.RateLimit("ORDERS", "SECOND", 10, 300), wire.RateLimit("ORDERS", "MINUTE", 1, 1200)]
-
-
-def fee_burn(exchange: Exchange, caller: Caller, fields: Fields) -> object:
-    return {"feeBurn": False}
-
-
-def trading_status(exchange: Exchange, caller: Caller, fields: Fields) -> object:
-    return {"indicators": {}, "updateTime": exchange.now()}
-
-
-def adl_quantile(exchange: Exchange, caller: Caller, fields: Fields) -> object:
-    rows = exchange.venue.positions(caller.account)
-    return [{"symbol": row.symbol, "adlQuantile": {"LONG": 0, "SHORT": 0, "BOTH": 1 if row.qty else 0}} for row in rows]
-
-
-def nothing(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
-    """Lists of things that this sandbox does not have (algo orders, forced orders)."""
-    return []
 
 
 def open_listen_key(exchange: Exchange, caller: Caller, fields: Fields) -> wire.ListenKey:

@@ -8,7 +8,7 @@ from trading.core.algo import AlgoRequest, AlgoType
 from trading.gateways.binance import wire
 from trading.model import ZERO, OrderType, TimeInForce
 from trading.sandbox import fields as read
-from trading.sandbox import orders
+from trading.sandbox import history, orders
 from trading.sandbox.conditional import answer, row
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
@@ -159,7 +159,7 @@ def all_orders(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
     if from_id is not None:
         page = [algo for algo in found if algo.algo_id >= from_id][:limit]
     else:
-        start, end = orders.window(exchange, fields)
+        start, end = history.window(exchange, fields)
         page = [algo for algo in found if start <= algo.created <= end]
         page = page[:limit] if fields.get("startTime") else page[-limit:]
     return [row(algo, exchange.rules[symbol]) for algo in page]

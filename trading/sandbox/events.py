@@ -48,7 +48,8 @@ def _frame(event: Told, rules: Mapping[str, Instrument], now: int) -> Frame:
     if isinstance(event, records.BalanceUpdate):
         return event.account, "ACCOUNT_UPDATE", wire.encode(shapes.account_event(event, rules, now))
     if isinstance(event, AlgoUpdate):
-        return event.account, "ALGO_UPDATE", wire.encode(conditional.event(event, rules[event.algo.request.symbol], now))
+        made = conditional.event(event, rules[event.algo.request.symbol], now)
+        return event.account, "ALGO_UPDATE", wire.encode(made)
     change = wire.LeverageChange(symbol=event.symbol, leverage=event.leverage)
     config = wire.AccountConfigUpdate(event_time=now, time=event.time, leverage=change)
     return event.account, "ACCOUNT_CONFIG_UPDATE", wire.encode(config)

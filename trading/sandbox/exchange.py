@@ -24,6 +24,7 @@ from trading.sandbox.listenkeys import ListenKeys
 from trading.sandbox.options import Opening, Options
 from trading.sandbox.publisher import Publisher
 from trading.sandbox.quota import Quota
+from trading.sandbox.shapes import short
 from trading.sandbox.tape import Print, Tape
 
 FUNDING_PERIOD = 8 * 60 * 60_000
@@ -65,6 +66,12 @@ class Exchange:
         """The coming funding rate per symbol, where a funding file runs."""
         self.settled: list[tuple[str, int, Decimal, Decimal]] = []
         """Settled fundings: symbol, tape time, rate, mark."""
+        self.amendments: list[wire.Amendment] = []
+        """Oldest first, of all accounts; order ids are unique."""
+        self.margin_moves: list[tuple[str, wire.MarginChange]] = []
+        """By account, oldest first."""
+        self.burning: set[str] = set()
+        """Accounts that would pay fees in BNB, had they any."""
         self.started = self.now()
         self.acted = 0.0
         """Loop time of the last signed request that is no GET."""
@@ -99,15 +106,14 @@ class Exchange:
         """What the venue did since the last time; the caller passes it to `tell`."""
         return self.venue.drain()
 
-    def tell(self, happened: Iterable[Told], at_once: bool = True) -> None:
+    def tell(self, happened: Iterable[records.AccountEvent], at_once: bool = True) -> None:
         """Trades go to the public, user events to their accounts: now, or with the next `_deliver`.
 
         Conditional orders follow first: what happened, or the prices of now, may set them off.
         """
-        if self.algos.is_busy:
-            happened = self.algos.follow(happened, self.now())
-        self._note(happened)
-        self._untold += events.frames(happened, self.rules, self.now(), self._shuffle)
+        told = self.algos.follow(happened, self.now()) if self.algos.is_busy else happened
+        self._note(told)
+        self._untold += events.frames(told, self.rules, self.now(), self._shuffle)
         if at_once:
             self._deliver()
 
@@ -169,6 +175,26 @@ class Exchange:
         if found is None:
             found = self._cached[name] = msgspec.json.encode(make())
         return found
+
+    def note_amendment(self, order: records.Order, was: tuple[Decimal, Decimal], modify_id: int | None) -> None:
+        """Remember a change of `order`, whose price and quantity were `was`."""
+        change = wire.AmendmentFields(
+            price=wire.Change(short(was[0]), short(order.price)),
+            orig_qty=wire.Change(short(was[1]), short(order.qty)),
+            count=order.amendments,
+            modify_id=msgspec.UNSET if modify_id is None else modify_id,
+        )
+        self.amendments.append(
+            wire.Amendment(
+                amendment_id=len(self.amendments) + 1,
+                symbol=order.symbol,
+                pair=order.symbol,
+                order_id=order.order_id,
+                client_order_id=order.client_id,
+                time=order.updated,
+                amendment=change,
+            )
+        )
 
     # ---- what time does
 

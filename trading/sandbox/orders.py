@@ -18,7 +18,6 @@ from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
 from trading.sandbox.refusal import Refusal, invalid, missing, superfluous
 
-WEEK = 7 * 86_400_000
 CONDITIONAL = {"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
 STP_MODES = {"EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "NONE"}
 QUEUES = {"OPPONENT": 1, "OPPONENT_5": 5, "QUEUE": 1, "QUEUE_5": 5, "QUEUE_10": 10, "QUEUE_20": 20}
@@ -163,8 +162,8 @@ def _answer(exchange: Exchange, order: records.Order, modified: int | None = Non
 
 
 def test(exchange: Exchange, caller: Caller, fields: Fields) -> object:
-    """The checks of a placement that need no venue; nothing happens."""
-    order_request(exchange, caller, fields)
+    """Every check of a placement; nothing happens."""
+    exchange.venue.check(caller.account, order_request(exchange, caller, fields), exchange.now())
     return {}
 
 
@@ -178,9 +177,13 @@ def modify(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
         raise missing("quantity")
     if price is None:
         raise missing("price")
-    reduce_only = bool(read.flag(fields, "reduceOnly"))
+    reduce_only, modify_id = bool(read.flag(fields, "reduceOnly")), read.integer(fields, "modifyId")
+    before = exchange.venue.find(caller.account, symbol, *ids)
+    was = (before.price, before.qty) if before is not None else (price, qty)
     order = exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, exchange.now(), reduce_only)
-    return _answer(exchange, order, read.integer(fields, "modifyId"))
+    if (order.price, order.qty) != was:
+        exchange.note_amendment(order, was, modify_id)
+    return _answer(exchange, order, modify_id)
 
 
 def cancel(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
@@ -263,72 +266,3 @@ def cancel_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[obj
         raise invalid("orderIdList")
     entries = [{"symbol": symbol, key: str(each)} for each in ids]
     return _each([lambda entry=entry: cancel(exchange, caller, entry) for entry in entries])  # type: ignore[misc]
-
-
-# --------------------------------------------------------------------------- reading
-
-
-def query(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
-    symbol = symbol_of(exchange, fields)
-    order = exchange.venue.order(caller.account, symbol, *order_ids(fields))
-    return shapes.order_row(order, exchange.rules[symbol])
-
-
-def query_open(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
-    symbol = symbol_of(exchange, fields)
-    order = exchange.venue.order(caller.account, symbol, *order_ids(fields))
-    if not order.is_open:
-        raise Refusal(-2013)
-    return shapes.order_row(order, exchange.rules[symbol])
-
-
-def open_orders(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Order]:
-    found = exchange.venue.open_orders(caller.account, optional_symbol(exchange, fields))
-    return [shapes.order_row(order, exchange.rules[order.symbol]) for order in found]
-
-
-def all_orders(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Order]:
-    """From `orderId` or `startTime` on; the newest page without either."""
-    found = exchange.venue.all_orders(caller.account, optional_symbol(exchange, fields))
-    limit, from_id = read.limit(fields, 500, 1000), read.integer(fields, "orderId")
-    if from_id is not None:
-        page = [order for order in found if order.order_id >= from_id][:limit]
-    else:
-        start, end = window(exchange, fields)
-        page = [order for order in found if start <= order.created <= end]
-        page = page[:limit] if fields.get("startTime") else page[-limit:]
-    return [shapes.order_row(order, exchange.rules[order.symbol]) for order in page]
-
-
-def window(exchange: Exchange, fields: Fields) -> tuple[int, int]:
-    """startTime and endTime, a week where one or both are absent; -4165 for a longer one."""
-    start, end = read.integer(fields, "startTime"), read.integer(fields, "endTime")
-    if start is None and end is None:
-        return exchange.now() - WEEK, exchange.now() + WEEK
-    if start is None:
-        start = (end or 0) - WEEK
-    if end is None:
-        end = start + WEEK
-    if end < start:
-        raise Refusal(-1023, "Start time is greater than end time.")
-    if end - start > WEEK:
-        raise Refusal(-4165, "Invalid time interval")
-    return start, end
-
-
-def user_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.UserTrade]:
-    """From `fromId` or the start of the window on, ascending: the oldest page (§6.4)."""
-    symbol = symbol_of(exchange, fields)
-    limit, from_id = read.limit(fields, 500, 1000), read.integer(fields, "fromId")
-    order_id = read.integer(fields, "orderId")
-    found = exchange.venue.trades(caller.account, symbol)
-    if order_id is not None:
-        found = [trade for trade in found if trade.order_id == order_id]
-    if from_id is not None:
-        if fields.get("startTime") or fields.get("endTime"):
-            raise Refusal(-1128)
-        found = [trade for trade in found if trade.trade_id >= from_id]
-    elif order_id is None:
-        start, end = window(exchange, fields)
-        found = [trade for trade in found if start <= trade.time <= end]
-    return [shapes.trade_row(trade, exchange.rules[symbol]) for trade in found[:limit]]

@@ -16,9 +16,10 @@ from trading.sandbox.publisher import level
 from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS, WEIGHT
 from trading.sandbox.refusal import Refusal, missing
 from trading.sandbox.shapes import fixed
-from trading.sandbox.tape import INTERVALS, MINUTE
+from trading.sandbox.tape import INTERVALS, MINUTE, Print
 
 T = TypeVar("T")
+HOUR = 3_600_000
 DEPTHS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
 """Weight by limit."""
 
@@ -80,18 +81,28 @@ def depth(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Depth:
 
 def trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PublicTrade]:
     symbol, limit = symbol_of(exchange, fields), read.limit(fields, 500, 1000)
+    return [_public(exchange, symbol, each) for each in list(exchange.tapes[symbol].prints)[-limit:]]
+
+
+def _public(exchange: Exchange, symbol: str, trade: Print) -> wire.PublicTrade:
     rules = exchange.rules[symbol]
-    return [
-        wire.PublicTrade(
-            each.id,
-            fixed(each.price, rules.price_precision),
-            fixed(each.qty, rules.qty_precision),
-            fixed(each.price * each.qty, 5),
-            each.time,
-            each.is_buyer_maker,
-        )
-        for each in list(exchange.tapes[symbol].prints)[-limit:]
-    ]
+    return wire.PublicTrade(
+        trade.id,
+        fixed(trade.price, rules.price_precision),
+        fixed(trade.qty, rules.qty_precision),
+        fixed(trade.price * trade.qty, 5),
+        trade.time,
+        trade.is_buyer_maker,
+        False,
+    )
+
+
+def old_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PublicTrade]:
+    """historicalTrades: from `fromId` on, else the newest page."""
+    symbol, limit, from_id = symbol_of(exchange, fields), read.limit(fields, 100, 500), read.integer(fields, "fromId")
+    found = list(exchange.tapes[symbol].prints)
+    page = found[-limit:] if from_id is None else [each for each in found if each.id >= from_id][:limit]
+    return [_public(exchange, symbol, each) for each in page]
 
 
 def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.AggTradeRow]:
@@ -99,6 +110,10 @@ def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
     symbol, limit = symbol_of(exchange, fields), read.limit(fields, 500, 1000)
     rules, from_id = exchange.rules[symbol], read.integer(fields, "fromId")
     start, end = read.integer(fields, "startTime"), read.integer(fields, "endTime")
+    if from_id is not None and (start is not None or end is not None):
+        raise Refusal(-1128)
+    if start is not None and end is not None and end - start > HOUR:
+        raise Refusal(-1127)
     found = [
         each
         for each in exchange.tapes[symbol].prints
@@ -150,6 +165,38 @@ def klines(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Klin
         )
         for bar in bars
     ]
+
+
+def premium_klines(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.KlineRow]:
+    """The index is the mark here: there is never a premium."""
+    zero = fixed(Decimal(0), 8)
+    rows = klines(exchange, caller, fields)
+    return [wire.KlineRow(row.open_time, zero, zero, zero, zero, zero, row.close_time) for row in rows]
+
+
+def none(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
+    """Lists of things that a sandbox has none of."""
+    return []
+
+
+def asset_index(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    """What a unit of collateral counts in dollars."""
+    row = {"symbol": "USDTUSD", "time": exchange.now(), "index": "1.00000000", "bidBuffer": "0.00000000"}
+    row |= {"askBuffer": "0.00000000", "bidRate": "1.00000000", "askRate": "1.00000000"}
+    row |= dict.fromkeys(("autoExchangeBidBuffer", "autoExchangeAskBuffer"), "0.00000000")
+    row |= dict.fromkeys(("autoExchangeBidRate", "autoExchangeAskRate"), "1.00000000")
+    wanted = fields.get("symbol")
+    if wanted not in (None, "", "USDTUSD"):
+        raise Refusal(-1121)
+    return row if wanted else [row]
+
+
+def constituents(exchange: Exchange, caller: Caller, fields: Fields) -> object:
+    """The index is one exchange, this one."""
+    symbol = symbol_of(exchange, fields)
+    price = fixed(exchange.venue.mark(symbol), 8)
+    part = {"exchange": "binance", "symbol": symbol, "price": price, "weight": "1.00000000"}
+    return {"symbol": symbol, "time": exchange.now(), "constituents": [part]}
 
 
 def _one_or_all(exchange: Exchange, fields: Fields, make: Callable[[str], T | None]) -> T | list[T]:

@@ -21,6 +21,7 @@ TEXTS = {
     -1120: "Invalid interval.",
     -1121: "Invalid symbol.",
     -1125: "This listenKey does not exist.",
+    -1127: "More than 1 hours between startTime and endTime.",
     -1128: "Combination of optional parameters invalid.",
     -1136: "Invalid newOrderRespType",
     -2007: "Invalid callBack rate.",

@@ -7,7 +7,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from trading.sandbox import accounts, algos, orders, quotes
+from trading.sandbox import accounts, algos, history, orders, quotes, risk
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
 
@@ -58,7 +58,7 @@ _PUBLIC: dict[str, Route] = {
     "/fapi/v1/exchangeInfo": Route(quotes.exchange_info),
     "/fapi/v1/depth": Route(quotes.depth, quotes.depth_weight),
     "/fapi/v1/trades": Route(quotes.trades, 5),
-    "/fapi/v1/historicalTrades": Route(quotes.trades, 200, Security.KEY),
+    "/fapi/v1/historicalTrades": Route(quotes.old_trades, 200, Security.KEY),
     "/fapi/v1/aggTrades": Route(quotes.agg_trades, 20),
     "/fapi/v1/klines": Route(quotes.klines, quotes.kline_weight),
     "/fapi/v1/continuousKlines": Route(quotes.klines, quotes.kline_weight),
@@ -72,15 +72,34 @@ _PUBLIC: dict[str, Route] = {
     "/fapi/v2/ticker/price": Route(quotes.price_ticker, _one(1, 2)),
     "/fapi/v1/ticker/bookTicker": Route(quotes.book_ticker, _one(2, 5)),
     "/fapi/v1/openInterest": Route(quotes.open_interest),
+    "/fapi/v1/rpiDepth": Route(quotes.depth, 20),
+    "/fapi/v1/premiumIndexKlines": Route(quotes.premium_klines, quotes.kline_weight),
+    "/fapi/v1/symbolAdlRisk": Route(risk.adl_risk),
+    "/fapi/v1/assetIndex": Route(quotes.asset_index, _one(1, 10)),
+    "/fapi/v1/insuranceBalance": Route(risk.insurance),
+    "/fapi/v1/indexInfo": Route(quotes.none, _one(1, 10)),
+    "/fapi/v1/constituents": Route(quotes.constituents, 2),
 }
 
+_STATISTICS = (
+    "openInterestHist",
+    "topLongShortPositionRatio",
+    "topLongShortAccountRatio",
+    "globalLongShortAccountRatio",
+    "takerlongshortRatio",
+    "basis",
+    "delivery-price",
+)
+"""Under /futures/data/: a sandbox has no crowd to count, the lists are empty."""
+
 _SIGNED_GETS: dict[str, Route] = {
-    "/fapi/v1/order": _read(orders.query, 1),
-    "/fapi/v1/openOrder": _read(orders.query_open, 1),
-    "/fapi/v1/openOrders": _read(orders.open_orders, _one(1, 40)),
-    "/fapi/v1/allOrders": _read(orders.all_orders, 5),
-    "/fapi/v1/userTrades": _read(orders.user_trades, 5),
-    "/fapi/v1/forceOrders": _read(accounts.nothing, _one(20, 50)),
+    "/fapi/v1/order": _read(history.query, 1),
+    "/fapi/v1/openOrder": _read(history.query_open, 1),
+    "/fapi/v1/openOrders": _read(history.open_orders, _one(1, 40)),
+    "/fapi/v1/allOrders": _read(history.all_orders, 5),
+    "/fapi/v1/userTrades": _read(history.user_trades, 5),
+    "/fapi/v1/orderAmendment": _read(history.amendments, 1),
+    "/fapi/v1/forceOrders": _read(history.force_orders, _one(20, 50)),
     "/fapi/v1/algoOrder": _read(algos.query, 1),
     "/fapi/v1/openAlgoOrders": _read(algos.open_orders, _one(1, 40)),
     "/fapi/v1/allAlgoOrders": _read(algos.all_orders, 5),
@@ -94,17 +113,19 @@ _SIGNED_GETS: dict[str, Route] = {
     "/fapi/v1/symbolConfig": _read(accounts.symbol_config, 5),
     "/fapi/v1/positionSide/dual": _read(accounts.position_mode, 30),
     "/fapi/v1/multiAssetsMargin": _read(accounts.asset_mode, 30),
+    "/fapi/v1/positionMargin/history": _read(risk.margin_history, 1),
     "/fapi/v1/leverageBracket": _read(accounts.brackets, 1),
     "/fapi/v1/commissionRate": _read(accounts.commission, 20),
     "/fapi/v1/income": _read(accounts.income, 30),
-    "/fapi/v1/feeBurn": _read(accounts.fee_burn, 30),
-    "/fapi/v1/adlQuantile": _read(accounts.adl_quantile, 5),
+    "/fapi/v1/feeBurn": _read(risk.fee_burn, 30),
+    "/fapi/v1/adlQuantile": _read(risk.adl_quantile, 5),
     "/fapi/v1/rateLimit/order": _read(accounts.order_limits, 1),
-    "/fapi/v1/apiTradingStatus": _read(accounts.trading_status, _one(1, 10)),
+    "/fapi/v1/apiTradingStatus": _read(risk.trading_status, _one(1, 10)),
 }
 
 REST: dict[tuple[str, str], Route] = {
     **{("GET", path): route for path, route in (_PUBLIC | _SIGNED_GETS).items()},
+    **{("GET", f"/futures/data/{name}"): Route(quotes.none, 0) for name in _STATISTICS},
     ("POST", "/fapi/v1/order"): _act(orders.place, 0, (1, 1)),
     ("PUT", "/fapi/v1/order"): _act(orders.modify, 0, (1, 1)),
     ("DELETE", "/fapi/v1/order"): _act(orders.cancel),
@@ -119,6 +140,8 @@ REST: dict[tuple[str, str], Route] = {
     ("DELETE", "/fapi/v1/algoOpenOrders"): _act(algos.cancel_all),
     ("POST", "/fapi/v1/leverage"): _act(accounts.set_leverage),
     ("POST", "/fapi/v1/marginType"): _act(accounts.set_margin_type),
+    ("POST", "/fapi/v1/positionMargin"): _act(risk.move_margin),
+    ("POST", "/fapi/v1/feeBurn"): _act(risk.set_fee_burn),
     ("POST", "/fapi/v1/positionSide/dual"): _act(accounts.set_position_mode),
     ("POST", "/fapi/v1/multiAssetsMargin"): _act(accounts.set_asset_mode),
     ("POST", "/fapi/v1/listenKey"): Route(accounts.open_listen_key, 1, Security.KEY),
@@ -130,7 +153,7 @@ SOCKET: dict[str, Route] = {
     "order.place": _act(orders.place, 0, (1, 1)),
     "order.modify": _act(orders.modify, 0, (1, 1)),
     "order.cancel": _act(orders.cancel),
-    "order.status": _read(orders.query, 1),
+    "order.status": _read(history.query, 1),
     "algoOrder.place": _act(algos.place, 0, (1, 1)),
     "algoOrder.cancel": _act(algos.cancel),
     "account.balance": _read(accounts.balance, 5),

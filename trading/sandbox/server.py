@@ -65,6 +65,8 @@ class Sandbox:
         exchange = Exchange(self.options, venue, frozenset(self._tapes), algos)
         if saved is not None:
             exchange.hedged = set(saved.hedged)
+            exchange.amendments, exchange.margin_moves = saved.amendments, saved.margin_moves
+            exchange.burning = set(saved.burning)
             for market in saved.venue.markets:
                 exchange.tapes[market.instrument.symbol].last_id = market.trades
         exchange.open_accounts(self.options.accounts)
@@ -154,6 +156,9 @@ class Sandbox:
             self.drive.is_held,
             sorted(self.exchange.hedged),
             self.exchange.venue.snapshot(),
+            self.exchange.amendments,
+            self.exchange.margin_moves,
+            sorted(self.exchange.burning),
             self.exchange.algos.state(),
         )
         state.save(self.options.state, kept)

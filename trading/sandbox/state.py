@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from trading.core.algo import AlgoState
 from trading.core.records import VenueState
+from trading.gateways.binance import wire
 
 VERSION = 1
 
@@ -25,7 +26,10 @@ class Saved(Struct):
     is_held: bool
     hedged: list[str]
     venue: VenueState
-    algos: AlgoState = AlgoState()
+    amendments: list[wire.Amendment] = []
+    margin_moves: list[tuple[str, wire.MarginChange]] = []
+    burning: list[str] = []
+    algos: AlgoState = field(default_factory=AlgoState)
 
 
 class Foreign(ValueError):

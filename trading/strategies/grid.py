@@ -224,6 +224,14 @@ class Grid:
         return self._gates is not None
 
     @property
+    def gate(self) -> Decimal | None:
+        """The next price whose passing gives a slot without inventory its entry; None where none waits."""
+        if not self._gates:
+            return None
+        i = self._gates[0]
+        return self.plan.levels[i + 1] if self._sign() > 0 else self.plan.levels[i]
+
+    @property
     def trigger(self) -> Decimal | None:
         return self.plan.trigger
 

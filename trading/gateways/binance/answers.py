@@ -223,6 +223,7 @@ class PublicTrade(Struct, frozen=True, rename="camel"):
     quote_qty: Decimal
     time: int
     is_buyer_maker: bool
+    is_rpi: bool | UnsetType = field(name="isRPITrade", default=UNSET)
 
 
 # --------------------------------------------------------------------------- orders and account over REST / WS API
