@@ -148,7 +148,9 @@ def notice(told: Notice) -> Told:
     title, lines = NOTICES[told.kind.value]
     values = _spoken(told.values)
     body = [_filled(line, values) for line in lines if _has_all(line, told.values)]
-    return Told(_filled(title, values), "\n".join(body), told.kind in CRITICAL, told.kind in (NoticeKind.PAIR, NoticeKind.FILL))
+    return Told(
+        _filled(title, values), "\n".join(body), told.kind in CRITICAL, told.kind in (NoticeKind.PAIR, NoticeKind.FILL)
+    )
 
 
 def pairs(several: Iterable[Notice]) -> Told:

@@ -68,7 +68,7 @@ async def _execute(exchange: Exchange, drive: Drive, request: web.Request) -> by
         case "POST", "/sandbox/market":
             return wire.encode(_move(exchange, drive, _decoded(await request.read(), Command)))
         case "POST", "/sandbox/faults":
-            return wire.encode(_switch(exchange, _decoded(await request.read(), faults.Order)))
+            return wire.encode(_switch(exchange, _decoded(await request.read(), faults.Order), request.remote or ""))
     raise Refusal(-5000, f"Path {request.path}, Method {request.method} is invalid", 404)
 
 
@@ -137,10 +137,18 @@ def _listed(exchange: Exchange, symbol: str) -> str:
     return symbol
 
 
-def _switch(exchange: Exchange, order: faults.Order) -> dict[str, object]:
+def _switch(exchange: Exchange, order: faults.Order, address: str) -> dict[str, object]:
     """Switch faults; what happens at once is told with its count."""
     exchange.faults.switch(order)
+    if order.ban is not None or order.clear:
+        exchange.quota.pardon()
+    if order.ban:
+        exchange.quota.ban(address, order.ban, exchange.now())
+    if order.skip_depth is not None:
+        exchange.publisher.skips = order.skip_depth
     feeds = list(exchange.hub.feeds)
+    for feed in faults.chosen(feeds, order.close):
+        feed.end()
     for where, length in order.stall.items():
         for feed in faults.chosen(feeds, [where]):
             feed.stall(length / 1000)

@@ -132,7 +132,7 @@ class Exchange:
 
     def _deliver(self) -> None:
         untold, self._untold = self._untold, []
-        for account, name, frame in untold:
+        for account, name, frame in self.faults.arrange(untold):
             key = self.listen_keys.current(account)
             if key is not None:
                 self.faults.deliver(self.hub, key, frame, name)

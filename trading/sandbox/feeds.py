@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterable
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Struct
 
 from trading.sandbox.tape import INTERVALS
@@ -104,6 +104,7 @@ class Feed:
         self._outbox: deque[bytes] = deque()
         self._filled = asyncio.Event()
         self.is_dropped = False
+        self._is_ending = False
 
     @property
     def listens_to_user(self) -> bool:
@@ -127,6 +128,11 @@ class Feed:
         """Hold everything back from now on, for so long (a fault)."""
         self.stalled_until = asyncio.get_running_loop().time() + seconds
 
+    def end(self) -> None:
+        """Close politely, after what is queued (the day is over)."""
+        self._is_ending = True
+        self._filled.set()
+
     def drop(self) -> None:
         """Cut the line without a closing handshake, as a broken network does."""
         self.is_dropped = True
@@ -140,6 +146,9 @@ class Feed:
         loop = asyncio.get_running_loop()
         while not self.is_dropped:
             if not self._outbox:
+                if self._is_ending:
+                    await self.socket.close(code=WSCloseCode.GOING_AWAY)
+                    return
                 self._filled.clear()
                 await self._filled.wait()
                 continue

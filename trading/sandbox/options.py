@@ -55,6 +55,14 @@ class Options(Struct, frozen=True, kw_only=True):
     """ms without a signed non-GET request before the tape leaves a point where an order filled; 0 never waits."""
     limits: bool = True
     """Whether rate limits refuse (`--limits real`) or only count (`off`)."""
+    day: float = 86_400
+    """Seconds after which every socket is closed."""
+    rules: Path | None = None
+    """A snapshot of exchangeInfo (.json or .json.gz); its symbols are listed instead of the built-in ones."""
+    brackets: Path | None = None
+    """A snapshot of leverageBracket."""
+    listed: tuple[str, ...] = ()
+    """Only these symbols of the rules; empty = all."""
     state: Path | None = None
     """Where books and market position are kept between runs."""
     funding: tuple[str, ...] = ()

@@ -55,6 +55,8 @@ class Publisher:
         self._funding = funding
         self.updates: dict[str, int] = dict.fromkeys(rules, 1)
         """The book's update id per symbol; grows with every change."""
+        self.skips = 0
+        """Depth events to lose (a fault)."""
         self._touched: set[str] = set()
         self._shown: dict[str, tuple[Decimal, Decimal, Decimal, Decimal]] = {}
         self._sent: dict[str, Sent] = {}
@@ -203,6 +205,9 @@ class Publisher:
         bids, asks = self._book(stream.symbol)
         changed = _changes(sent.bids, bids), _changes(sent.asks, asks)
         before, sent.update, sent.bids, sent.asks = sent.update, update, bids, asks
+        if self.skips > 0:
+            self.skips -= 1
+            return None
         return self._depth_frame(stream.symbol, now, before, *changed)
 
     def _partial(self, stream: Stream, sent: Sent, now: int) -> bytes | None:

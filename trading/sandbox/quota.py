@@ -10,6 +10,34 @@ ORDERS_MINUTE = 1200
 FUNDING_POOL = 500
 MINUTE = 60_000
 TEN_SECONDS = 10_000
+FIVE_MINUTES = 300_000
+STRIKES = 20
+"""Refused requests of one address in a minute before it is banned."""
+FIRST_BAN = 2 * MINUTE
+LONGEST_BAN = 3 * 86_400_000
+
+
+class Offender:
+    """An address that goes on asking after 429: every ban is longer than the last."""
+
+    __slots__ = ("bans", "minute", "strikes", "until")
+
+    def __init__(self) -> None:
+        self.until = 0
+        self.bans = 0
+        self.minute = 0
+        self.strikes = 0
+
+    def strike(self, now: int) -> None:
+        """One more refusal; enough of them in one minute ban the address."""
+        if now // MINUTE != self.minute:
+            self.minute, self.strikes = now // MINUTE, 0
+        self.strikes += 1
+        if self.strikes >= STRIKES:
+            self.ban(now, min(FIRST_BAN * 4**self.bans, LONGEST_BAN))
+
+    def ban(self, now: int, length: int) -> None:
+        self.until, self.bans, self.strikes = now + length, self.bans + 1, 0
 
 
 class Window:
@@ -51,6 +79,8 @@ class Quota:
         self.is_real = is_real
         self._weights: dict[str, Window] = {}
         self._orders: dict[str, tuple[Window, Window]] = {}
+        self._fundings: dict[str, Window] = {}
+        self._offenders: dict[str, Offender] = {}
 
     def weight(self, address: str) -> Window:
         found = self._weights.get(address)
@@ -66,10 +96,42 @@ class Quota:
             self._orders[key] = found
         return found
 
+    def admit(self, address: str, now: int) -> None:
+        """418 -1003 for a banned address."""
+        offender = self._offenders.get(address)
+        if offender is not None and offender.until > now:
+            text = (
+                f"Way too many requests; IP({address}) banned until {offender.until}. "
+                "Please use the websocket for live updates to avoid bans."
+            )
+            raise Refusal(-1003, text, 418, -(-(offender.until - now) // 1000))
+
+    def ban(self, address: str, length: int, now: int) -> None:
+        """Nothing from `address` is answered for `length` ms."""
+        self._offenders.setdefault(address, Offender()).ban(now, length)
+
+    def pardon(self) -> None:
+        """End every ban and forget what led to it."""
+        self._offenders.clear()
+
+    def _strike(self, address: str, now: int) -> None:
+        self._offenders.setdefault(address, Offender()).strike(now)
+
+    def spend_funding(self, address: str, now: int) -> None:
+        """Count a request to fundingRate or fundingInfo: a pool of their own, told in no header."""
+        window = self._fundings.setdefault(address, Window(FIVE_MINUTES, FUNDING_POOL))
+        if not window.add(now, 1) and self.is_real:
+            self._strike(address, now)
+            text = f"Too many requests; current limit is {FUNDING_POOL} requests per 5 minutes."
+            raise Refusal(-1003, text, 429, window.wait(now))
+
     def spend(self, address: str, cost: int, now: int) -> None:
-        """Count request weight; 429 -1003 over the limit."""
+        """Count request weight; 429 -1003 over the limit, 418 for who does not stop then."""
+        self.admit(address, now)
         window = self.weight(address)
         if not window.add(now, cost) and self.is_real:
+            self._strike(address, now)
+            self.admit(address, now)
             text = (
                 f"Too many requests; current limit of IP({address}) is {WEIGHT} requests per minute. "
                 "Please use the websocket for live updates to avoid polling the API."

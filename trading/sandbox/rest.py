@@ -63,6 +63,8 @@ async def _execute(exchange: Exchange, request: web.Request, route: Route, key: 
     fields = auth.parsed(body) | auth.parsed(query)
     now = exchange.now()
     exchange.quota.spend(address, route.cost(fields), now)
+    if route.is_funding:
+        exchange.quota.spend_funding(address, now)
     account = ""
     if route.security is not Security.NONE:
         secret = exchange.secret_of(key)

@@ -30,6 +30,8 @@ class Route(Struct, frozen=True):
     security: Security = Security.NONE
     orders: tuple[int, int] | None = None
     """What it counts on the 10 second and 1 minute order limits."""
+    is_funding: bool = False
+    """Counts on the pool of the funding endpoints."""
     acts: bool = False
     """A signed request that is no GET: the tape settles after it, faults strike it."""
 
@@ -42,7 +44,7 @@ def _read(op: Op, weight: int | Callable[[Fields], int]) -> Route:
 
 
 def _act(op: Op, weight: int = 1, counted: tuple[int, int] | None = None) -> Route:
-    return Route(op, weight, Security.SIGNED, counted, True)
+    return Route(op, weight, Security.SIGNED, counted, acts=True)
 
 
 def _one(single: int, every: int) -> Callable[[Fields], int]:
@@ -65,8 +67,8 @@ _PUBLIC: dict[str, Route] = {
     "/fapi/v1/indexPriceKlines": Route(quotes.klines, quotes.kline_weight),
     "/fapi/v1/markPriceKlines": Route(quotes.klines, quotes.kline_weight),
     "/fapi/v1/premiumIndex": Route(quotes.premium_index, _one(1, 10)),
-    "/fapi/v1/fundingRate": Route(quotes.funding_rates, 0),
-    "/fapi/v1/fundingInfo": Route(quotes.funding_info, 0),
+    "/fapi/v1/fundingRate": Route(quotes.funding_rates, 0, is_funding=True),
+    "/fapi/v1/fundingInfo": Route(quotes.funding_info, 0, is_funding=True),
     "/fapi/v1/ticker/24hr": Route(quotes.day_ticker, _one(1, 40)),
     "/fapi/v1/ticker/price": Route(quotes.price_ticker, _one(1, 2)),
     "/fapi/v2/ticker/price": Route(quotes.price_ticker, _one(1, 2)),

@@ -64,6 +64,7 @@ async def serve(exchange: Exchange, request: web.Request, opening: Opening) -> w
         hub.subscribe(feed, name)
     async with asyncio.TaskGroup() as group:
         writer = group.create_task(feed.write())
+        day = asyncio.get_running_loop().call_later(exchange.options.day, feed.end)
         try:
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
@@ -74,6 +75,7 @@ async def serve(exchange: Exchange, request: web.Request, opening: Opening) -> w
                 feed.put(control(exchange, feed, message.data))
         finally:
             hub.leave(feed)
+            day.cancel()
             writer.cancel()
     return socket
 

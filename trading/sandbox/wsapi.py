@@ -73,6 +73,7 @@ class Session:
         exchange, now = self._exchange, self._exchange.now()
         if exchange.faults.maintenance:
             raise Refusal(-1016, "Service Unavailable.", 503)
+        exchange.quota.admit(self._address, now)
         if method.startswith("session."):
             return self._session(method, fields, now)
         route = SOCKET.get(method.removeprefix("v1/"))
@@ -156,11 +157,13 @@ async def serve(exchange: Exchange, request: web.Request) -> web.WebSocketRespon
     exchange.hub.join(feed)
     async with asyncio.TaskGroup() as group:
         writer = group.create_task(feed.write())
+        day = asyncio.get_running_loop().call_later(exchange.options.day, feed.end)
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     await session.receive(message.data)
         finally:
             exchange.hub.leave(feed)
+            day.cancel()
             writer.cancel()
     return socket
