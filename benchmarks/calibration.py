@@ -37,13 +37,18 @@ def skip(walk: list[int], levels: int = LEVELS) -> int:
     return fills
 
 
+def once(run: Callable[[], object]) -> float:
+    """How long `run` takes, s."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
 def best(run: Callable[[], object], times: int = 5) -> float:
     """The shortest of several runs, s: what the code costs when nobody else has the core."""
     shortest = float("inf")
     for _ in range(times):
-        began = time.perf_counter()
-        run()
-        shortest = min(shortest, time.perf_counter() - began)
+        shortest = min(shortest, once(run))
     return shortest
 
 

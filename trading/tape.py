@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from pathlib import Path
+from typing import IO, cast
 
 from msgspec import Struct
 
@@ -259,18 +260,26 @@ def _rows(file: str) -> Iterator[Iterator[list[str]]]:
 
 @contextmanager
 def opened(file: str) -> Iterator[io.TextIOBase]:
+    """The text of `file`."""
+    with unpacked(file) as raw:
+        yield io.TextIOWrapper(raw, "utf-8-sig", newline="")
+
+
+@contextmanager
+def unpacked(file: str) -> Iterator[IO[bytes]]:
+    """The bytes of the text in `file`."""
     if file.endswith(".zip"):
         with zipfile.ZipFile(file) as archive:
             inside = sorted(name for name in archive.namelist() if name.endswith(".csv"))
             if len(inside) != 1:
                 raise TapeError(file, "format")
             with archive.open(inside[0]) as raw:
-                yield io.TextIOWrapper(raw, "utf-8-sig", newline="")
+                yield raw
     elif file.endswith(".gz"):
-        with gzip.open(file, "rt", encoding="utf-8-sig", newline="") as text:
-            yield text
+        with gzip.open(file) as unzipped:
+            yield cast(IO[bytes], unzipped)
     elif file.endswith(".csv"):
-        with open(file, encoding="utf-8-sig", newline="") as text:
-            yield text
+        with open(file, "rb") as plain:
+            yield plain
     else:
         raise TapeError(file, "format")

@@ -395,3 +395,17 @@ def test_turns_go_on_when_a_stopped_bot_starts_again():
     assert pit.engine.status is Status.RUNNING
     assert BTC.symbol == "BTCUSDT"
     pit.check()
+
+
+def test_an_initial_order_that_fills_in_parts_is_left_alone():
+    pit = Pit(plan(Direction.LONG))
+    pit.begin()
+    pit.engine.handle(Start(pit.now))
+    pit.snapshot(deliver=False)
+    order = pit.engine.orders[Role.OPEN]
+    pit.engine.handle(Accepted(pit.now, order.cid, 1))
+    for trade in range(4):
+        fill = Filled(pit.now, order.cid, trade + 1, Side.BUY, D(65000), D("0.012"), D(0), "USDT", D(1), False)
+        sent = pit.engine.handle(fill)
+        assert all(isinstance(i, Place) and i.side is Side.SELL for i in sent)
+    assert Role.OPEN in pit.engine.orders

@@ -52,7 +52,7 @@ ONLY_IN_ITS_HOUSE = {
     "typer": TOP,
     "apscheduler": ("alerts.schedule",),
     "ccxt": ("trading.gateways.ccxt_gateway",),
-    "cryptography": ("storage.vault",),
+    "cryptography": ("storage.vault", "trading.gateways.binance.signing"),
     "sqlalchemy": ("storage",),
     "sqlmodel": ("storage",),
     "pydantic_settings": ("service.settings",),

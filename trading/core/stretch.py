@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -10,28 +11,28 @@ from trading.model import Candle
 
 
 class Stretch(Struct, frozen=True):
-    """Prices as their exact texts, beside floats of the extremes that tell quickly which candles touch nothing.
+    """Rows as they were written down, beside floats of what tells quickly that a row touches nothing.
 
-    Turning a text into the nearest float keeps the order, so a candle that reaches a price is never missed by a
-    comparison of floats with `<=`; what is found that way is looked at again in decimals.
+    Reading a text as the nearest float keeps the order, so a row that reaches a price is never missed by comparing
+    floats with `<=`; what is found that way is looked at again in decimals.
     """
 
-    times: list[int]
+    rows: Sequence[bytes]
+    """Comma separated."""
+    at: tuple[int, int, int, int]
+    """Where open, high, low and close stand in a row; of trades four times the price."""
+    times: Sequence[float]
     """Open times, ms, ascending; of trades their own."""
-    opens: list[str]
-    highs: list[str]
-    lows: list[str]
-    closes: list[str]
-    tops: list[float]
-    bottoms: list[float]
-    ids: list[int] | None = None
-    """Of trades; None for candles. A trade is a candle whose four prices are one."""
+    tops: Sequence[float]
+    bottoms: Sequence[float]
+    ids: Sequence[float] | None = None
+    """Of trades; None for candles."""
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.rows)
 
     @property
-    def keys(self) -> list[int]:
+    def keys(self) -> Sequence[float]:
         """What a row is known by when files overlap: the time of a candle, the id of a trade."""
         return self.times if self.ids is None else self.ids
 
@@ -39,20 +40,24 @@ class Stretch(Struct, frozen=True):
         """Rows `start` up to `end`."""
         if start == 0 and end >= len(self):
             return self
-        at = slice(start, end)
-        ids = self.ids
-        if ids is not None:
-            prices, keys = self.opens[at], self.tops[at]
-            return Stretch(self.times[at], prices, prices, prices, prices, keys, keys, ids[at])
-        return Stretch(
-            self.times[at],
-            self.opens[at],
-            self.highs[at],
-            self.lows[at],
-            self.closes[at],
-            self.tops[at],
-            self.bottoms[at],
-        )
+        part = slice(start, end)
+        ids = None if self.ids is None else self.ids[part]
+        return Stretch(self.rows[part], self.at, self.times[part], self.tops[part], self.bottoms[part], ids)
+
+    def open(self, row: int) -> Decimal:
+        return Decimal(self.rows[row].split(b",")[self.at[0]].decode())
+
+    def close(self, row: int) -> Decimal:
+        return Decimal(self.rows[row].split(b",")[self.at[3]].decode())
+
+    def path(self, row: int) -> tuple[Decimal, ...]:
+        """The points that the price visits: open, low, high, close when it rose, else open, high, low, close."""
+        cells = self.rows[row].split(b",")
+        first = Decimal(cells[self.at[0]].decode())
+        if self.ids is not None:
+            return (first,)
+        high, low, last = (Decimal(cells[place].decode()) for place in self.at[1:])
+        return (first, low, high, last) if last >= first else (first, high, low, last)
 
 
 def stretches(candles: Iterable[Candle], most: int = 4096) -> Iterator[Stretch]:
@@ -68,13 +73,10 @@ def stretches(candles: Iterable[Candle], most: int = 4096) -> Iterator[Stretch]:
 
 
 def _columns(rows: list[Candle]) -> Stretch:
-    highs, lows = [str(row.high) for row in rows], [str(row.low) for row in rows]
     return Stretch(
+        [f"{row.open},{row.high},{row.low},{row.close}".encode() for row in rows],
+        (0, 1, 2, 3),
         [row.time for row in rows],
-        [str(row.open) for row in rows],
-        highs,
-        lows,
-        [str(row.close) for row in rows],
-        list(map(float, highs)),
-        list(map(float, lows)),
+        [float(row.high) for row in rows],
+        [float(row.low) for row in rows],
     )

@@ -93,13 +93,60 @@ class Weight:
         self._used = max(self._used, used)
 
 
+class Address:
+    """What every account behind one network address shares: request weight, and bans."""
+
+    def __init__(self) -> None:
+        self.weight = Weight(2400)
+        self.blocked_until = 0
+        self.is_banned = False
+        """Whether the venue spoke of a ban, not only of a limit."""
+
+    def block(self, until: int, is_ban: bool = False) -> None:
+        """Nothing may be sent before `until`."""
+        if until > self.blocked_until:
+            self.blocked_until, self.is_banned = until, is_ban
+
+    def banned_until(self, now: int) -> int:
+        """When the ban ends; 0 = there is none."""
+        return self.blocked_until if self.is_banned and self.blocked_until > now else 0
+
+
+class Overload:
+    """The venue's "throttled by system-level protection": each such answer doubles how long openings stay away."""
+
+    FIRST, LONGEST = 250, 8_000
+
+    def __init__(self) -> None:
+        self.until = 0
+        self._pause = 0
+        self._hit = 0
+
+    def hit(self, now: int) -> None:
+        """One more order was throttled. Answers to what was sent before the last pause ended count once."""
+        if now < self.until:
+            return
+        is_new = now - self._hit > 4 * self.LONGEST
+        self._pause = self.FIRST if is_new else min(self._pause * 2, self.LONGEST)
+        self._hit, self.until = now, now + self._pause
+
+
 class Limiter:
     """All budgets of one account; starts with Binance's published ones until `configure` is told better."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: Address | None = None) -> None:
         self.orders = {10_000: Window(300, 10_000), 60_000: Window(1200, 60_000)}
-        self.weight = Weight(2400)
-        self.blocked_until = 0
+        self.address = address or Address()
+        self.overload = Overload()
+        self._orders_blocked_until = 0
+
+    @property
+    def weight(self) -> Weight:
+        return self.address.weight
+
+    @property
+    def blocked_until(self) -> int:
+        return self.address.blocked_until
 
     def configure(self, limits: Iterable[Limit]) -> None:
         """Take the venue's own `rateLimits`; what was already sent stays counted."""
@@ -110,14 +157,23 @@ class Limiter:
             elif row.rate_limit_type == "REQUEST_WEIGHT" and span == self.weight.span:
                 self.weight.limit = row.limit
 
-    def block(self, until: int) -> None:
-        """Nothing may be sent before `until`."""
-        self.blocked_until = max(self.blocked_until, until)
+    def block(self, until: int, is_ban: bool = False) -> None:
+        """Nothing may be sent before `until`, by no account of this address."""
+        self.address.block(until, is_ban)
 
-    def order_wait(self, now: int) -> int:
-        """ms until a placement may be sent; 0 = now."""
-        wait = max(window.wait(now) for window in self.orders.values())
-        return max(wait, self.blocked_until - now, 0)
+    def block_orders(self, until: int) -> None:
+        """No placement may be sent before `until`; reads and cancels may."""
+        self._orders_blocked_until = max(self._orders_blocked_until, until)
+
+    def order_wait(self, now: int, is_exempt: bool = False) -> int:
+        """ms until a placement may be sent; 0 = now. Closing orders are exempt from the overload protection."""
+        wait = 0
+        for window in self.orders.values():
+            wait = max(wait, window.wait(now))
+        blocked = max(self.address.blocked_until, self._orders_blocked_until)
+        if not is_exempt:
+            blocked = max(blocked, self.overload.until)
+        return max(wait, blocked - now)
 
     def take_order(self, now: int) -> None:
         for window in self.orders.values():
@@ -125,7 +181,7 @@ class Limiter:
 
     def weight_wait(self, now: int, weight: int, is_urgent: bool = False) -> int:
         """ms until a request of `weight` may be sent; 0 = now."""
-        return max(self.weight.wait(now, weight, is_urgent), self.blocked_until - now, 0)
+        return max(self.weight.wait(now, weight, is_urgent), self.address.blocked_until - now, 0)
 
     def take_weight(self, now: int, weight: int) -> None:
         self.weight.take(now, weight)

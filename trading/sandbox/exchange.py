@@ -70,6 +70,8 @@ class Exchange:
         """Oldest first, of all accounts; order ids are unique."""
         self.margin_moves: list[tuple[str, wire.MarginChange]] = []
         """By account, oldest first."""
+        self.infos: dict[str, wire.SymbolInfo] = {}
+        """What the real exchange published of a symbol, told as it was."""
         self.burning: set[str] = set()
         """Accounts that would pay fees in BNB, had they any."""
         self.started = self.now()

@@ -6,15 +6,18 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from trading.gateways.binance.wire import SymbolInfo
 from trading.model import Bracket, Instrument
 
 
 class Listing(Struct, frozen=True):
-    """A built-in instrument with its leverage brackets and where its price starts."""
+    """An instrument with its leverage brackets and where its price starts."""
 
     instrument: Instrument
     brackets: tuple[Bracket, ...]
     start: Decimal
+    info: SymbolInfo | None = None
+    """What the exchange published of it; None for a built-in one."""
 
 
 def _brackets(*rows: tuple[int, int, str]) -> tuple[Bracket, ...]:
@@ -119,3 +122,8 @@ LISTINGS: dict[str, Listing] = {
     )
 }
 """Built-in listings by symbol."""
+
+
+def generic_brackets() -> tuple[Bracket, ...]:
+    """For an instrument whose brackets nobody published here: those of a middling one."""
+    return LISTINGS["SOLUSDT"].brackets

@@ -14,6 +14,8 @@ from trading.model import Candle, Instrument
 
 STEP = 200
 """ms between two quotes of a synthetic instrument: five quotes and five trades a second."""
+AT_FULL_PACE = 25
+"""Instruments that move every STEP; more of them move less often, so that the machine bears it."""
 PACE = 0.0006
 """What a synthetic price walks in a second, as a fraction."""
 RUN = (11.0, 23.0)
@@ -68,7 +70,8 @@ class PathPoint(Struct, frozen=True):
 class _Walk:
     """The seeded price of one instrument: runs up and down in turns, pulled back to its start."""
 
-    def __init__(self, seed: int, instrument: Instrument, start: Decimal) -> None:
+    def __init__(self, seed: int, instrument: Instrument, start: Decimal, pace: int = STEP) -> None:
+        self._pace = pace
         self._instrument = instrument
         self._start = float(start)
         # A stream of its own for every symbol: adding an instrument changes no other's prices.
@@ -78,7 +81,7 @@ class _Walk:
         self._left = self._random.uniform(*RUN)
 
     def step(self) -> None:
-        seconds = STEP / 1000
+        seconds = self._pace / 1000
         self._left -= seconds
         if self._left <= 0:
             self._way = -self._way
@@ -113,7 +116,9 @@ def synthetic(seed: int, instruments: Iterable[Instrument], starts: Mapping[str,
     `delay` is ms since the previous move of the stream (0 for moves of the same instant); the first quotes stand at
     the start prices.
     """
-    walks = [_Walk(seed, instrument, starts[instrument.symbol]) for instrument in instruments]
+    listed = list(instruments)
+    pace = STEP * -(-len(listed) // AT_FULL_PACE)
+    walks = [_Walk(seed, instrument, starts[instrument.symbol], pace) for instrument in listed]
     delay = 0
     while walks:
         for walk in walks:
@@ -122,7 +127,7 @@ def synthetic(seed: int, instruments: Iterable[Instrument], starts: Mapping[str,
             yield walk.trade(quote)
             walk.step()
             delay = 0
-        delay = STEP
+        delay = pace
 
 
 def replay(symbol: str, candles: Iterable[Candle], tick: Decimal) -> Iterator[PathPoint]:

@@ -46,7 +46,7 @@ def _listing(exchange: Exchange) -> wire.ExchangeInfo:
             wire.RateLimit("ORDERS", "SECOND", 10, ORDERS_TEN_SECONDS),
         ],
         assets=[wire.Asset("USDT", True, "-10000"), wire.Asset("BNB", True, "-10")],
-        symbols=[shapes.symbol_info(rules) for rules in exchange.rules.values()],
+        symbols=[exchange.infos.get(symbol) or shapes.symbol_info(rules) for symbol, rules in exchange.rules.items()],
     )
 
 

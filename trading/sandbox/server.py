@@ -14,10 +14,10 @@ from aiohttp import WSCloseCode, web
 from trading.core.venue import Venue
 from trading.gateways.binance import wire
 from trading.model import Instrument
-from trading.sandbox import admin, recording, rest, state, streams, wsapi
+from trading.sandbox import admin, recording, rest, snapshot, state, streams, wsapi
 from trading.sandbox.drive import Drive, Player, Stillness, Walk
 from trading.sandbox.exchange import Exchange
-from trading.sandbox.instruments import LISTINGS
+from trading.sandbox.instruments import LISTINGS, Listing
 from trading.sandbox.market import synthetic
 from trading.sandbox.options import DEFAULT_ACCOUNT, Opening, Options
 from trading.sandbox.recording import Unreadable
@@ -38,7 +38,8 @@ class Sandbox:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self._tapes = self.options.tapes()
-        self._market = state.market_name(self._tapes, self.options.still)
+        self._listings = self._known()
+        self._market = state.market_name(self._tapes, self.options.still, self.options.rules)
         self._unlisted(self._tapes)
         saved = state.load(self.options.state, self._market) if self.options.state else None
         self.exchange = self._exchange(saved)
@@ -49,13 +50,20 @@ class Sandbox:
         self.token = ""
         """Whoever bears it is told our pid; empty = nobody."""
 
+    def _known(self) -> dict[str, Listing]:
+        """What could be listed: by the snapshot, or the built-in ones."""
+        options = self.options
+        if options.rules is None:
+            return LISTINGS
+        return snapshot.listings(options.rules, options.brackets, options.listed or tuple(self._tapes))
+
     def _unlisted(self, symbols: Mapping[str, object]) -> None:
         for symbol in symbols:
-            if symbol not in LISTINGS:
-                raise Unreadable(f"{symbol}: this sandbox has no such instrument, only {', '.join(LISTINGS)}")
+            if symbol not in self._listings:
+                raise Unreadable(f"{symbol}: this sandbox has no such instrument, only {', '.join(self._listings)}")
 
     def _exchange(self, saved: state.Saved | None) -> Exchange:
-        listed = [listing for symbol, listing in LISTINGS.items() if not self._tapes or symbol in self._tapes]
+        listed = [listing for symbol, listing in self._listings.items() if not self._tapes or symbol in self._tapes]
         if saved is not None:
             venue = Venue.restore(saved.venue)
         else:
@@ -63,6 +71,7 @@ class Sandbox:
             venue = Venue([listing.instrument for listing in listed], brackets)
         algos = saved.algos if saved is not None else None
         exchange = Exchange(self.options, venue, frozenset(self._tapes), algos)
+        exchange.infos = {listing.instrument.symbol: listing.info for listing in listed if listing.info is not None}
         if saved is not None:
             exchange.hedged = set(saved.hedged)
             exchange.amendments, exchange.margin_moves = saved.amendments, saved.margin_moves
@@ -87,7 +96,7 @@ class Sandbox:
                 is_held,
                 saved.passed if saved is not None else 0,
             )
-        starts = {symbol: exchange.venue.last(symbol) or LISTINGS[symbol].start for symbol in exchange.rules}
+        starts = {symbol: exchange.venue.last(symbol) or self._listings[symbol].start for symbol in exchange.rules}
         if options.still:
             return Stillness(exchange, starts)
         return Walk(exchange, synthetic(options.seed, _instruments(exchange), starts), options.seed)

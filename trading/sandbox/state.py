@@ -64,8 +64,10 @@ def load(path: Path, market: str) -> Saved | None:
     return saved
 
 
-def market_name(tapes: dict[str, Path], still: bool) -> str:
+def market_name(tapes: dict[str, Path], still: bool, rules: Path | None = None) -> str:
     """How a market is recognised."""
+    if rules is not None:
+        return f"{rules.name}:{rules.stat().st_size} {market_name(tapes, still)}"
     if not tapes:
         return "still" if still else "synthetic"
     return " ".join(f"{symbol}={path.name}:{path.stat().st_size}" for symbol, path in sorted(tapes.items()))

@@ -99,6 +99,10 @@ class GridState(Struct):
     open_turn: int = 0
     open_want: Decimal = ZERO
     """What the initial order has still to trade."""
+    open_size: Decimal = ZERO
+    """Quantity of the present initial order."""
+    open_done: Decimal = ZERO
+    """Filled of it."""
     open_tries: int = 0
     undealt: Decimal = ZERO
     """Initial fills that no slot has yet."""
@@ -150,6 +154,7 @@ class Grid:
             state.open_want = needed - kept
             state.undealt = kept
             state.held = kept * grid._sign()
+            grid._next_opening(state.open_turn)
             grid._deal()
         return grid
 
@@ -269,11 +274,9 @@ class Grid:
             return None
         if self.has_given_up:
             return Waits(Reason.INITIAL_ORDER.value)
-        most = self.plan.instrument.market_max_qty
-        qty = min(state.open_want, most) if most else state.open_want
         side = Side.BUY if self._sign() > 0 else Side.SELL
         cid = ClientOrderId(self.install, self.bot, Role.OPEN, state.open_turn)
-        return Target(cid, side, ZERO, qty, OrderType.MARKET, TimeInForce.GTC)
+        return Target(cid, side, ZERO, state.open_size, OrderType.MARKET, TimeInForce.GTC)
 
     def _passes_cap(self, slot: SlotState, price: Decimal) -> bool:
         cap = self.plan.max_position
@@ -327,9 +330,19 @@ class Grid:
         state.open_want -= fill.qty
         state.undealt += fill.qty
         changed = self._deal()
-        if fill.cid.turn == state.open_turn and state.open_want <= 0:
-            state.open_turn += 1
+        if fill.cid.turn >= state.open_turn:
+            state.open_done = fill.qty if fill.cid.turn > state.open_turn else state.open_done + fill.qty
+            if state.open_done >= state.open_size or state.open_want <= 0:
+                self._next_opening(fill.cid.turn + 1)
+        elif state.open_done == 0:
+            self._next_opening(state.open_turn)
         return [Role.OPEN, *changed]
+
+    def _next_opening(self, turn: int) -> None:
+        """What the initial order of `turn` is to trade: what is still missing, as far as one order may."""
+        state, most = self.state, self.plan.instrument.market_max_qty
+        state.open_turn, state.open_done = turn, ZERO
+        state.open_size = min(state.open_want, most) if most else state.open_want
 
     def _deal(self) -> list[Slot]:
         """Give initial fills to the slots that open with inventory, nearest to P0 first."""
@@ -393,7 +406,7 @@ class Grid:
         state = self.state
         if key is Role.OPEN:
             if turn >= state.open_turn:
-                state.open_turn = turn + 1
+                self._next_opening(turn + 1)
                 state.open_tries += 1
             return (key,)
         if not isinstance(key, int) or key >= len(state.slots):

@@ -1,0 +1,222 @@
+"""The grid strategy alone: what it wishes for after what happened."""
+
+from decimal import Decimal as D
+
+import msgspec
+import pytest
+
+from tests.unit.pit import BTC, plan
+from trading.messages import Closed, Filled, Mark, Quote, Reason, Resume
+from trading.model import ClientOrderId, Direction, Role, Side, Target
+from trading.ports import Waits
+from trading.strategies.grid import Grid
+
+
+def grid(direction=Direction.NEUTRAL, **changes) -> Grid:
+    kwargs = {k: changes.pop(k) for k in ("vacant", "initial", "grids", "qty") if k in changes}
+    return Grid.begin(msgspec.structs.replace(plan(direction, **kwargs), **changes), "abcd", 7)
+
+
+def fill(grid: Grid, slot, turn: int, side: Side, qty: str, trade: int = 1):
+    cid = ClientOrderId("abcd", 7, slot, turn)
+    return grid.step(Filled(0, cid, trade, side, D(65000), D(qty), D(0), "USDT", D(1), True))
+
+
+def closed(grid: Grid, slot, turn: int, reason=Reason.EXPIRED):
+    return grid.step(Closed(0, ClientOrderId("abcd", 7, slot, turn), reason, None))
+
+
+def wants(grid: Grid, slot) -> tuple:
+    wish = grid.wish(slot)
+    assert isinstance(wish, Target)
+    return wish.cid.turn, wish.side, wish.price, wish.qty
+
+
+def reason(grid: Grid, slot) -> str | None:
+    wish = grid.wish(slot)
+    return wish.reason if isinstance(wish, Waits) else None
+
+
+def test_turns_of_a_slot():
+    g = grid()
+    assert wants(g, 4) == (0, Side.BUY, D(64000), D("0.010"))
+    assert list(fill(g, 4, 0, Side.BUY, "0.004")) == [4]
+    assert wants(g, 4) == (0, Side.BUY, D(64000), D("0.010"))
+    fill(g, 4, 0, Side.BUY, "0.006")
+    assert wants(g, 4) == (1, Side.SELL, D(65000), D("0.010"))
+    fill(g, 4, 1, Side.SELL, "0.010")
+    assert wants(g, 4) == (2, Side.BUY, D(64000), D("0.010"))
+
+
+def test_initial_fills_are_dealt_nearest_first_and_a_partly_filled_lot_waits():
+    g = grid(Direction.LONG)
+    assert wants(g, Role.OPEN)[3] == D("0.050")
+    changed = list(fill(g, Role.OPEN, 0, Side.BUY, "0.025"))
+    assert changed == [Role.OPEN, 5, 6]
+    assert wants(g, 5) == (0, Side.SELL, D(66000), D("0.010"))
+    assert reason(g, 7) == "initial_order"
+    fill(g, Role.OPEN, 0, Side.BUY, "0.025", 2)
+    assert wants(g, 9)[3] == D("0.010")
+    assert g.wish(Role.OPEN) is None
+
+
+def test_a_short_deals_downwards():
+    g = grid(Direction.SHORT)
+    assert list(fill(g, Role.OPEN, 0, Side.SELL, "0.011")) == [Role.OPEN, 4]
+    assert wants(g, 4) == (0, Side.BUY, D(64000), D("0.010"))
+
+
+def test_what_market_leaves_is_asked_for_under_the_next_turn_of_o():
+    g = grid(Direction.LONG)
+    fill(g, Role.OPEN, 0, Side.BUY, "0.030")
+    closed(g, Role.OPEN, 0)
+    assert wants(g, Role.OPEN)[::3] == (1, D("0.020"))
+    for turn in range(1, 4):
+        closed(g, Role.OPEN, turn)
+    assert g.has_given_up
+    assert reason(g, Role.OPEN) == "initial_order"
+    g.obey(Resume(0))
+    assert wants(g, Role.OPEN)[0] == 4
+
+
+def test_the_initial_order_is_cut_to_what_one_market_order_may_be():
+    small = msgspec.structs.replace(BTC, market_max_qty=D("0.02"))
+    g = grid(Direction.LONG, instrument=small)
+    for turn, qty in enumerate(("0.02", "0.02", "0.01")):
+        assert wants(g, Role.OPEN)[3] == D(qty)
+        fill(g, Role.OPEN, turn, Side.BUY, qty, turn)
+        if turn < 2:
+            assert g.state.open_turn == turn + 1, "each order that is over uses up its name"
+    assert not g.is_opening
+
+
+def test_a_remainder_under_the_minimum_turns_with_what_it_has_and_the_next_entry_is_topped_up():
+    g = grid()
+    fill(g, 4, 0, Side.BUY, "0.0095")
+    closed(g, 4, 0)
+    assert wants(g, 4) == (1, Side.SELL, D(65000), D("0.0095"))
+    fill(g, 4, 1, Side.SELL, "0.0095", 2)
+    assert wants(g, 4) == (2, Side.BUY, D(64000), D("0.010"))
+
+
+def test_an_exit_whose_rest_is_under_the_minimum_keeps_it_and_buys_the_less():
+    g = grid()
+    fill(g, 4, 0, Side.BUY, "0.010")
+    fill(g, 4, 1, Side.SELL, "0.0095", 2)
+    closed(g, 4, 1)
+    assert wants(g, 4) == (2, Side.BUY, D(64000), D("0.0095"))
+
+
+def test_a_lot_that_is_too_small_either_way_says_so():
+    g = grid(qty="0.001")
+    fill(g, 4, 0, Side.BUY, "0.0005")
+    closed(g, 4, 0)
+    assert reason(g, 4) == "below_minimum"
+
+
+def test_entries_that_would_pass_max_position_wait_and_exits_never_do():
+    g = grid(max_position=D(1300))
+    for n, slot in enumerate((4, 3)):
+        fill(g, slot, 0, Side.BUY, "0.010", n)
+    assert reason(g, 2) == "max_position"
+    assert wants(g, 4)[1] is Side.SELL
+    assert set(fill(g, 4, 1, Side.SELL, "0.010", 9)) == set(g.keys())
+    assert wants(g, 2)[1] is Side.BUY
+
+
+def test_max_position_holds_back_short_entries_too():
+    g = grid(max_position=D(1400))
+    for n, slot in enumerate((5, 6)):
+        fill(g, slot, 0, Side.SELL, "0.010", n)
+    assert reason(g, 7) == "max_position"
+    assert wants(g, 4)[1] is Side.BUY
+
+
+def test_only_the_nearest_orders_rest_where_not_all_may():
+    g = grid(grids=20, vacant=10, max_open_orders=8)
+    resting = [i for i in range(20) if reason(g, i) is None]
+    assert resting == [6, 7, 8, 9, 10, 11, 12, 13]
+    assert reason(g, 0) == "order_limit"
+    changed: set = set()
+    for n, slot in enumerate((9, 8, 7)):
+        changed |= set(fill(g, slot, 0, Side.BUY, "0.010", n))
+    resting = [i for i in range(20) if reason(g, i) is None]
+    assert len(resting) == 8
+    assert resting[0] < 6
+    assert {5, 13} <= changed or {4, 12} <= changed
+
+
+@pytest.mark.parametrize(
+    ("direction", "prices", "entry"),
+    [
+        (Direction.LONG, ("66050", "65950"), (Side.BUY, D(65000))),
+        (Direction.SHORT, ("63950", "64050"), (Side.SELL, D(65000))),
+    ],
+)
+def test_a_slot_without_inventory_starts_with_its_entry_once_passed(direction, prices, entry):
+    g = grid(direction, initial=False)
+    slot = 5 if direction is Direction.LONG else 4
+    assert g.watches_quotes
+    assert list(g.step(Quote(0, D(65000), D(65000)))) == []
+    assert list(g.step(Quote(0, D(prices[0]), D(prices[0])))) == [slot]
+    assert wants(g, slot)[1:3] == entry
+    for price in ("99999", "10"):
+        g.step(Quote(0, D(price), D(price)))
+    assert not g.watches_quotes
+
+
+def test_without_post_only_orders_are_plain_limits():
+    assert grid(post_only=False).wish(4).tif.value == "GTC"
+
+
+def test_a_fill_of_an_unknown_later_turn_uses_up_the_names_before_it():
+    g = grid()
+    fill(g, 4, 3, Side.BUY, "0.010")
+    assert wants(g, 4) == (4, Side.SELL, D(65000), D("0.010"))
+
+
+def test_a_late_fill_while_the_next_order_has_begun_shrinks_it():
+    g = grid()
+    closed(g, 4, 0)
+    fill(g, 4, 1, Side.BUY, "0.004")
+    fill(g, 4, 0, Side.BUY, "0.003", 2)
+    assert wants(g, 4) == (1, Side.BUY, D(64000), D("0.007"))
+    fill(g, 4, 1, Side.BUY, "0.003", 3)
+    assert wants(g, 4) == (2, Side.SELL, D(65000), D("0.010"))
+
+
+def test_a_late_fill_does_not_wake_a_slot_that_somebody_cancelled():
+    g = grid()
+    closed(g, 4, 0, Reason.CANCELLED_ELSEWHERE)
+    fill(g, 4, 0, Side.BUY, "0.003")
+    assert reason(g, 4) == "cancelled_elsewhere"
+
+
+def test_events_of_slots_that_a_smaller_grid_no_longer_has_are_taken_calmly():
+    g = grid(grids=4, vacant=2)
+    assert list(fill(g, 9, 0, Side.BUY, "0.01")) == []
+    assert list(closed(g, 9, 0)) == []
+    assert list(closed(g, Role.CLOSE, 0)) == []
+    assert list(g.step(Mark(0, D(1)))) == []
+    assert g.wish(Role.CLOSE) is None
+
+
+def test_a_state_that_was_packed_is_the_same_state():
+    g = grid(Direction.LONG)
+    fill(g, Role.OPEN, 0, Side.BUY, "0.033")
+    again = Grid.unpack(g.pack(), "abcd", 7)
+    assert again.state == g.state
+    assert [again.wish(k) for k in again.keys()] == [g.wish(k) for k in g.keys()]
+
+
+def test_turns_go_on_from_the_grid_before():
+    g = grid()
+    fill(g, 4, 0, Side.BUY, "0.010")
+    fill(g, 4, 1, Side.SELL, "0.010", 2)
+    again = Grid.begin(g.plan, "abcd", 7, g)
+    assert wants(again, 4)[0] == 2
+
+
+def test_inventory_of_the_other_side_is_not_carried_into_lots():
+    g = Grid.begin(plan(Direction.LONG), "abcd", 7, None, D("-0.020"))
+    assert wants(g, Role.OPEN)[3] == D("0.050")
