@@ -184,7 +184,7 @@ def _spoken(values: Mapping[str, str]) -> dict[str, str]:
             spoken[key] = numbers.gain(exact, quote)
         elif key == "reason" or (key == "code" and exact is None):
             spoken[key] = reason(value)
-        elif key in ("side", "direction"):
+        elif key in ("side", "direction", "counter_side"):
             spoken[key] = value_of(value)
         elif key == "seconds" and exact is not None:
             spoken[key] = numbers.span(int(exact * 1000))

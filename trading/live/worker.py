@@ -54,24 +54,31 @@ class Worker:
     async def run(self) -> None:
         """Connect, keep trying, then tick every second until cancelled."""
         wait = 0.5
-        while True:
-            try:
-                if self.gateway is None:
-                    self.gateway = await self._open(self.account)
-                await self.gateway.connect(self._on_event, self._on_state)
-                break
-            except (TradingError, OSError) as error:
-                self.why = str(error)
-                log.warning("connect_failed", account=self.account.name, error=str(error))
-                await self._say_down()
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, 30)
+        while not await self._connected():
+            await self._say_down()
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 30)
         while True:
             await asyncio.sleep(1)
             await self._say_down()
             now = self.clock()
             for session in list(self.sessions.values()):
                 session.feed(Tick(now))
+
+    async def _connected(self) -> bool:
+        try:
+            if self.gateway is None:
+                self.gateway = await self._open(self.account)
+            await self.gateway.connect(self._on_event, self._on_state)
+        except (TradingError, OSError) as error:
+            self.why = str(error)
+            log.warning("connect_failed", account=self.account.name, error=str(error))
+            return False
+        except Exception as error:  # the supervising place of an account: a fault of ours must not end its bots
+            self.why = type(error).__name__
+            log.exception("connect_broke", account=self.account.name)
+            return False
+        return True
 
     async def close(self) -> None:
         if self.gateway is not None:
