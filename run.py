@@ -16,7 +16,7 @@ from bot.localchat import server as localchat
 from bot.words import translated as _
 from service import check as checks
 from service import demo as demos
-from service import logs, people, wiring
+from service import backtests, logs, people, wiring
 from service import settings as choices
 from service.terminal import Debug, File, Home, fail, loaded, log_to, plainly, say, screen
 from service.wiring import Trouble
@@ -27,6 +27,7 @@ from trading.sandbox import server as exchange
 app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 app.add_typer(people.keys_commands, name="keys")
 app.add_typer(people.users_commands, name="users")
+app.command("backtest")(backtests.backtest)
 
 # --------------------------------------------------------------------------- the service
 

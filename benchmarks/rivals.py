@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import logs
+from service import logs
 import msgspec
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect

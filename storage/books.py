@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from decimal import ROUND_HALF_UP
 
 import msgspec
 from sqlmodel import col, delete, select, update
@@ -11,9 +12,10 @@ from sqlmodel import col, delete, select, update
 from storage import accounts, audit, tables
 from storage.database import Database
 from trading.messages import Filled
-from trading.model import ClientOrderId, Instrument, Side
-from trading.ports import Account, BotRow
+from trading.model import MONEY, ZERO, ClientOrderId, Instrument, Side
+from trading.ports import Account, Booked, BotRow, Day
 
+DAY = 86_400_000
 _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 
@@ -74,6 +76,41 @@ class DatabaseBooks:
         wanted = select(tables.Fills).where(col(tables.Fills.bot) == bot).order_by(*newest).limit(limit)
         async with self._database.reading() as session:
             return [_filled(row) for row in (await session.execute(wanted)).scalars()]
+
+    async def history(self, bot: int, since: int = 0) -> list[tuple[Filled, Booked]]:
+        wanted = (
+            select(tables.Fills)
+            .where(col(tables.Fills.bot) == bot, col(tables.Fills.time) >= since)
+            .order_by(col(tables.Fills.time), col(tables.Fills.trade))
+        )
+        async with self._database.reading() as session:
+            rows = (await session.execute(wanted)).scalars()
+            return [(_filled(row), Booked(row.matched, row.pairs)) for row in rows]
+
+    async def days(self, bot: int) -> list[Day]:
+        """Added up here: money is text on SQLite, whose own sums are floats."""
+        each = tables.Fills
+        wanted = select(
+            col(each.time), col(each.matched), col(each.pairs), col(each.fee), col(each.fee_rate)
+        ).where(col(each.bot) == bot)
+        found: dict[int, Day] = {}
+        async with self._database.reading() as session:
+            for time, matched, pairs, fee, rate in await session.execute(wanted):
+                start = time - time % DAY
+                day = found.get(start, Day(start, ZERO, 0, 0, ZERO))
+                paid = day.fees + (fee * rate).quantize(MONEY, rounding=ROUND_HALF_UP)
+                found[start] = Day(start, day.matched + matched, day.pairs + pairs, day.fills + 1, paid)
+        return [found[start] for start in sorted(found)]
+
+    async def set_parameters(self, bot: int, parameters: Mapping[str, str], note: str) -> None:
+        values = {"parameters": msgspec.json.encode(dict(parameters)).decode(), "note": note}
+        async with self._database.session() as session:
+            await session.execute(update(tables.Bots).where(col(tables.Bots.id) == bot).values(**values))
+
+    async def forget_account(self, account: int) -> bool:
+        async with self._database.reading() as session:
+            row = await session.get(tables.Accounts, account)
+        return row is not None and row.source != "env" and await accounts.remove(self._database, account)
 
     async def rules(self, venue: str, environment: str) -> tuple[int, dict[str, Instrument]] | None:
         wanted = select(tables.SymbolRules).where(

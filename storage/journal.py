@@ -199,7 +199,12 @@ def _is_lasting(error: Exception) -> bool:
 
 
 def _joined(earlier: Record, later: Record) -> Record:
-    return replace(later, fills=earlier.fills + later.fills, notices=earlier.notices + later.notices)
+    return replace(
+        later,
+        fills=earlier.fills + later.fills,
+        notices=earlier.notices + later.notices,
+        booked=earlier.booked + later.booked,
+    )
 
 
 def _settle(waiting: Iterable[asyncio.Future[None]]) -> None:

@@ -18,7 +18,7 @@ from storage import outbox, tables
 from storage.columns import booked, stored
 from storage.database import Database
 from trading.messages import Filled, Notice
-from trading.ports import Account, Record
+from trading.ports import Account, Booked, Record
 
 Row = dict[str, Any]
 
@@ -74,7 +74,8 @@ class Writer:
             home = self._homes[each.bot]
             states.append({"key": each.bot, "status_": each.status, "reason_": each.reason})
             checkpoints.append({"bot": each.bot, "state": each.checkpoint, "updated": now})
-            fills += [self._fill_row(each.bot, home, fill) for fill in each.fills]
+            booked = each.booked if len(each.booked) == len(each.fills) else (Booked(),) * len(each.fills)
+            fills += [self._fill_row(each.bot, home, *both) for both in zip(each.fills, booked, strict=True)]
             words += [_notice_row(home.account, home.owner, notice, now) for notice in each.notices]
         words += [_notice_row(each.account.id, each.account.owner, each.notice, now) for each in told]
         await self._execute([states, checkpoints, fills, words])
@@ -105,7 +106,7 @@ class Writer:
             for bot, *home in await session.execute(wanted):
                 self._homes[bot] = _Home(*home)
 
-    def _fill_row(self, bot: int, home: _Home, fill: Filled) -> Row:
+    def _fill_row(self, bot: int, home: _Home, fill: Filled, booked: Booked) -> Row:
         return {
             "venue": home.venue,
             "account": home.account,
@@ -122,6 +123,8 @@ class Writer:
             "maker": fill.maker,
             "realized_pnl": self._amount(fill.realized_pnl),
             "time": fill.time,
+            "matched": self._amount(booked.matched),
+            "pairs": booked.pairs,
         }
 
 

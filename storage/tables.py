@@ -112,6 +112,10 @@ class Fills(SQLModel, table=True):
     maker: bool
     realized_pnl: Decimal = Field(sa_type=Money)
     time: int = Field(sa_type=BigInteger)
+    matched: Decimal = Field(default=Decimal(0), sa_type=Money)
+    """Grid profit that our ledger booked with this trade, net of both fees."""
+    pairs: int = Field(default=0)
+    """Pairs that it completed."""
 
 
 class SymbolRules(SQLModel, table=True):
@@ -165,6 +169,16 @@ class Outbox(SQLModel, table=True):
     message_id: int | None = Field(default=None, sa_type=BigInteger)
     claimed: int | None = Field(default=None, sa_type=BigInteger)
     """When an attempt began whose outcome is not known."""
+
+
+class Preferences(SQLModel, table=True):
+    """How a person wants one thing, such as the notices of one kind; what stands at its default has no row."""
+
+    __tablename__ = "preferences"
+
+    user: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    name: str = Field(primary_key=True, sa_type=Text)
+    value: str = Field(sa_type=Text)
 
 
 class Audit(SQLModel, table=True):

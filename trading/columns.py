@@ -98,10 +98,10 @@ def _stretches(file: str) -> Iterator[Stretch]:
             done += len(stretch)
             yield stretch
     except _Irregular:
-        rest = _of_trades(islice(trades(file), done, None)) if is_trades(file) else stretches(
-            islice(candles(file), done, None), MOST
-        )
-        yield from _once(rest, newest)
+        if is_trades(file):
+            yield from _once(_of_trades(islice(trades(file), done, None)), newest)
+        else:
+            yield from _once(stretches(islice(candles(file), done, None), MOST), newest)
 
 
 def _once(found: Iterator[Stretch], newest: float) -> Iterator[Stretch]:

@@ -11,7 +11,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from trading.model import ZERO, ClientOrderId, OrderType, Position, Side, TimeInForce
+from trading.model import ZERO, ClientOrderId, OrderType, Position, Side, StopOrder, TimeInForce
 
 # --------------------------------------------------------------------------- events: what happened
 
@@ -152,6 +152,12 @@ class Funding(Event, frozen=True):
     asset: str
 
 
+class StopMoved(Event, frozen=True):
+    """A stop on the venue was placed, set off, or is over. For whoever placed it: no bot's engine gets it."""
+
+    stop: StopOrder
+
+
 class Working(Struct, frozen=True):
     """An order as the venue states it, in a Snapshot."""
 
@@ -285,6 +291,14 @@ class Pause(Command, frozen=True):
 class Resume(Command, frozen=True):
     skip_initial: bool = False
     """After PAUSED(initial order): start the slots without inventory as "no inventory" instead of trying the rest."""
+
+
+class Edit(Command, frozen=True):
+    """Replace the stops of the plan that runs; None = none. The levels stay."""
+
+    stop_loss: Decimal | None = None
+    stop_loss_high: Decimal | None = None
+    take_profit: Decimal | None = None
 
 
 class PlaceAgain(Command, frozen=True):

@@ -219,6 +219,41 @@ class Position(Struct, frozen=True):
     margin_mode: MarginMode = MarginMode.CROSS
 
 
+class StopStatus(Enum):
+    """Where a stop on the venue stands."""
+
+    WAITING = "waiting"
+    TRIGGERED = "triggered"
+    """Set off: a market order of the same client id is (or was) at work."""
+    DONE = "done"
+    """That order is over."""
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+    """Set off, but the venue would not have the order: see `reason`."""
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (StopStatus.WAITING, StopStatus.TRIGGERED)
+
+
+class StopOrder(Struct, frozen=True):
+    """A stop kept by the venue: it sets off a reduce-only market order when the price reaches `trigger`."""
+
+    client_id: str
+    """The order that it sets off bears the same client id."""
+    stop_id: int
+    symbol: str
+    side: Side
+    trigger: Decimal
+    qty: Decimal
+    """0 = whatever the position is then."""
+    status: StopStatus = StopStatus.WAITING
+    order_id: int = 0
+    """The order it set off."""
+    reason: str = ""
+
+
 class Balance(Struct, frozen=True):
     asset: str
     wallet: Decimal

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from enum import Enum
 from typing import Protocol
 
 from msgspec import Struct
 
 from trading.messages import Event, Filled, Intent, Notice, Quote, Snapshot
 from trading.model import (
+    ZERO,
     Balance,
     Bracket,
     Candle,
@@ -26,7 +28,9 @@ from trading.model import (
     Instrument,
     MarginMode,
     Position,
+    Side,
     Slot,
+    StopOrder,
     Target,
 )
 
@@ -62,6 +66,10 @@ class Rejected(TradingError):
 
 class Broken(TradingError):
     """Something is wrong that waiting will not mend."""
+
+
+class KeyMayWithdraw(Broken):
+    """The API key may take money off the venue, which trading never needs, and nobody allowed such a key."""
 
 
 class Waits(Struct, frozen=True):
@@ -108,6 +116,8 @@ class Endpoints(Struct, frozen=True):
     rest: str
     ws_api: str
     streams: str
+    keys: str = ""
+    """Where the permissions of an API key can be asked for; empty = nowhere."""
 
 
 class Account(Struct, frozen=True):
@@ -132,6 +142,32 @@ class Capabilities(Struct, frozen=True):
     reduce_only: bool
     history: int
     """How far back fills can be read, ms."""
+    stops: bool = False
+    """Whether the venue keeps stops itself: place_stop, cancel_stop, stops, StopMoved."""
+
+
+class Withdrawals(Enum):
+    """What an API key may do with the money."""
+
+    FORBIDDEN = "forbidden"
+    ALLOWED = "allowed"
+    UNKNOWN = "unknown"
+    """The venue could not be asked."""
+
+
+class Health(Struct, frozen=True):
+    """How a gateway stands, in codes."""
+
+    is_up: bool
+    why: str
+    """Why it is not up."""
+    orders_by: str
+    """`socket`, `rest` (the slower way, while the first is down) or "" (none)."""
+    banned_until: int = 0
+    """The venue answers nothing before, ms; 0 = it does."""
+    withdrawals: Withdrawals = Withdrawals.UNKNOWN
+    key_kind: str = ""
+    """How requests are signed."""
 
 
 class Gateway(Protocol):
@@ -155,6 +191,8 @@ class Gateway(Protocol):
 
     def now(self) -> int:
         """The venue's time, ms UTC."""
+
+    def health(self) -> Health: ...
 
     async def keep_alive(self) -> None:
         """Refresh what the venue lets expire (scheduler, every 25 minutes)."""
@@ -197,6 +235,28 @@ class Gateway(Protocol):
 
     async def unwatch(self, symbol: str, on_event: Callable[[str, Event], None]) -> None: ...
 
+    # where capabilities.stops
+
+    async def place_stop(
+        self,
+        symbol: str,
+        side: Side,
+        trigger_price: Decimal,
+        close_position: bool = True,
+        client_algo_id: str = "",
+        qty: Decimal = ZERO,
+    ) -> StopOrder:
+        """Have the venue close the position (or `qty` of it) at market when the mark price reaches `trigger_price`.
+
+        Placing is not repeated: an unclear outcome is asked about by `client_algo_id`.
+        """
+
+    async def cancel_stop(self, symbol: str, client_algo_id: str) -> bool:
+        """False = there was none (any more)."""
+
+    async def stops(self, symbol: str | None = None) -> list[StopOrder]:
+        """Those that wait."""
+
 
 class SnapshotRequest(Struct, frozen=True):
     """What the gateway must know to read a consistent Snapshot for one bot."""
@@ -229,6 +289,13 @@ class Disagree(TradingError):
         self.is_forgotten = is_forgotten
 
 
+class Booked(Struct, frozen=True):
+    """What one fill brought when it was counted: grid profit net of fees, and pairs completed."""
+
+    matched: Decimal = ZERO
+    pairs: int = 0
+
+
 class Record(Struct, frozen=True):
     """What one commit writes for one bot: state, new fills and new notices, all or nothing."""
 
@@ -239,6 +306,8 @@ class Record(Struct, frozen=True):
     checkpoint: bytes
     fills: tuple[Filled, ...]
     notices: tuple[Notice, ...]
+    booked: tuple[Booked, ...] = ()
+    """One for each of `fills`, where known."""
 
 
 class Recorder(Protocol):
@@ -278,6 +347,19 @@ class BotRow(Struct, frozen=True):
     note: str = ""
 
 
+class Day(Struct, frozen=True):
+    """What one UTC day brought a bot."""
+
+    start: int
+    """ms UTC, midnight."""
+    matched: Decimal
+    """Grid profit, net of both fees."""
+    pairs: int
+    fills: int
+    fees: Decimal
+    """In quote."""
+
+
 class Books(Protocol):
     """What the desk keeps: accounts, bots, checkpoints, rules."""
 
@@ -300,6 +382,18 @@ class Books(Protocol):
 
     async def fills(self, bot: int, limit: int) -> list[Filled]:
         """Newest first."""
+
+    async def history(self, bot: int, since: int = 0) -> list[tuple[Filled, Booked]]:
+        """Every fill from `since` on, ms, oldest first, with what it brought."""
+
+    async def days(self, bot: int) -> list[Day]:
+        """What each UTC day with fills brought, oldest first."""
+
+    async def set_parameters(self, bot: int, parameters: Mapping[str, str], note: str) -> None:
+        """Replace what a bot will next be planned with."""
+
+    async def forget_account(self, account: int) -> bool:
+        """Forget an account and its keys; False, and nothing done, where the keys stand in the environment."""
 
     async def rules(self, venue: str, environment: str) -> tuple[int, dict[str, Instrument]] | None:
         """(fetched at, instruments by symbol) of the cache."""

@@ -56,6 +56,9 @@ class TapeError(ValueError):
         self.code = code
         self.line = line
 
+    def __reduce__(self) -> tuple[type[TapeError], tuple[str, str, int]]:
+        return TapeError, (self.file, self.code, self.line)
+
 
 def read_candles(files: Sequence[str | Path]) -> Iterator[Candle]:
     """The candles of all files joined in time order, overlaps once (the file named first wins)."""

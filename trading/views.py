@@ -27,6 +27,9 @@ class Declined(Exception):
         super().__init__("; ".join(f"{r.code} {r.values}" for r in refusals))
         self.refusals = refusals
 
+    def __reduce__(self) -> tuple[type[Declined], tuple[Refusal, ...]]:
+        return Declined, self.refusals
+
 
 class LevelRow(Struct, frozen=True):
     """One slot of a grid as it will start or stands now."""

@@ -99,7 +99,12 @@ async def main(openings: tuple[Opening, ...], seed: int, pause: float, has_limit
         sandbox.exchange.flush()
         return order.client_id
 
-    verbs: dict[str, Any] = {"where": where, "go": go, "halt": halt, "expire": expire}
+    async def resting() -> dict[str, list[str]]:
+        """Names of all open orders by account, past the rate limits."""
+        venue = sandbox.exchange.venue
+        return {opening.key: [order.client_id for order in venue.open_orders(opening.key)] for opening in openings}
+
+    verbs: dict[str, Any] = {"where": where, "go": go, "halt": halt, "expire": expire, "resting": resting}
     moving = asyncio.create_task(mover.run())
     try:
         await serve(verbs)

@@ -60,9 +60,9 @@ def name_of(text: str) -> tuple[int, str, int] | None:
     return (int(found[2]), found[3], int(found[4])) if found else None
 
 
-def always(orders: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """What may never be, not even for a moment: asked of open orders at any time."""
-    taken = Counter(name[:2] for order in orders if (name := name_of(order["clientOrderId"])))
+def always(names: Iterable[str]) -> Iterator[str]:
+    """What may never be, not even for a moment: asked of the names of open orders at any time."""
+    taken = Counter(name[:2] for text in names if (name := name_of(text)))
     for (bot, slot), count in taken.items():
         if count > 1:
             yield f"bot {bot} slot {slot} has {count} orders at once"
@@ -71,7 +71,7 @@ def always(orders: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 def violations(view: View) -> Iterator[str]:
     """Everything in which the two differ when the market stands and every fault is over."""
     orders = view.books["orders"]
-    yield from always(order for order in orders if order["status"] in OPEN)
+    yield from always(order["clientOrderId"] for order in orders if order["status"] in OPEN)
     names = Counter((order["symbol"], order["clientOrderId"]) for order in orders)
     yield from (f"the name {name} was used {count} times" for (_, name), count in names.items() if count > 1)
     yield from _foreign(view)
@@ -100,8 +100,10 @@ def _fills(view: View) -> Iterator[str]:
     """The fills table has every trade of ours once, with the exchange's own numbers."""
     names = {(order["symbol"], order["orderId"]): order["clientOrderId"] for order in view.books["orders"]}
     theirs = {
-        (f["symbol"], f["id"], names[f["symbol"], f["orderId"]], f["side"])
-        + tuple(D(f[number]).normalize() for number in ("price", "qty", "commission"))
+        (
+            *(f["symbol"], f["id"], names[f["symbol"], f["orderId"]], f["side"]),
+            *(D(f[number]).normalize() for number in ("price", "qty", "commission")),
+        )
         for f in view.books["fills"]
         if name_of(names[f["symbol"], f["orderId"]])
     }
@@ -132,7 +134,8 @@ def _money(view: View) -> Iterator[str]:
 
 def _bot(view: View, bot: Mapping[str, Any]) -> Iterator[str]:
     traded = [f for f in view.books["fills"] if f["symbol"] == bot["symbol"]]
-    names = {order["orderId"]: order["clientOrderId"] for order in view.books["orders"] if order["symbol"] == bot["symbol"]}
+    orders = [order for order in view.books["orders"] if order["symbol"] == bot["symbol"]]
+    names = {order["orderId"]: order["clientOrderId"] for order in orders}
     summed = defaultdict[str, Decimal](Decimal)
     for fill in traded:
         name = name_of(names[fill["orderId"]])
@@ -188,9 +191,10 @@ def _standing(view: View, bot: Mapping[str, Any]) -> Iterator[str]:
         yield f"the slots hold {lots}, together {grid['held']}"
 
 
-def _slot(
-    view: View, bot: Mapping[str, Any], slot: Mapping[str, Any], order: Mapping[str, Any] | None, level: Mapping[str, Any]
-) -> Iterator[str]:
+Row = Mapping[str, Any]
+
+
+def _slot(view: View, bot: Row, slot: Row, order: Row | None, level: Row) -> Iterator[str]:
     """A slot rests exactly what it lacks or holds, or says why it does not."""
     if order is None:
         yield from _reasons(view, bot, slot, level["state"])

@@ -1,4 +1,4 @@
-"""Commands over a process's stdin and stdout, one JSON object a line: `{"id", "verb", …}` in, `{"id", "result"}` out."""
+"""Commands over a process's stdin and stdout: one JSON object a line, each answered by its id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trial's service: database, journal, desk and scheduler as `service/wiring.py` has them, commanded without a chat."""
+"""The trial's service: database, journal, desk and scheduler as in `service/wiring.py`, commanded without a chat."""
 
 from __future__ import annotations
 

@@ -137,14 +137,9 @@ class Run:
     async def watch(self) -> None:
         """Look at the open orders all the time: two in one slot may not be even for a moment."""
         while True:
-            await asyncio.sleep(0.2)
-            for name, client in self.clients.items():
-                try:
-                    orders = (await client.full("GET", "/fapi/v1/openOrders"))[2]
-                except (aiohttp.ClientError, OSError):
-                    continue
-                if isinstance(orders, list):
-                    self.broken += [f"{name}: {what}" for what in judge.always(orders)]
+            await asyncio.sleep(0.1)
+            for account, names in (await self.exchange.ask("resting")).items():
+                self.broken += [f"{account}: {what}" for what in judge.always(names)]
 
     # ------------------------------------------------------------------ a life
 
@@ -159,12 +154,12 @@ class Run:
                 return
 
     async def begin(self) -> None:
-        for account in ACCOUNTS:
-            await self.foreign(account)
         for number, (account, texts) in enumerate(grids(self.chance)):
             bot = await self.service.ask("create", account=account, parameters=texts, once=f"once-{number}")
             await self.service.ask("start", bot=bot)
             self.note(f"bot {bot}: {account} {texts}")
+        for account in ACCOUNTS:  # after the starts: beside resting orders the margin type cannot be set
+            await self.foreign(account)
         await self.exchange.ask("go")
 
     async def foreign(self, account: str) -> None:

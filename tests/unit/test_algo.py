@@ -199,6 +199,8 @@ def test_good_till_date_ends_a_waiting_order() -> None:
         (-1111, Side.SELL, AlgoType.STOP_MARKET, {"qty": 0.0001}),
         (-4003, Side.SELL, AlgoType.STOP_MARKET, {"qty": 0}),
         (-4164, Side.SELL, AlgoType.STOP, {"price": 40_000, "qty": 0.001}),
+        (-4184, Side.SELL, AlgoType.STOP, {"price": 56_000}),
+        (-4183, Side.BUY, AlgoType.STOP, {"price": 64_100, "trigger": 61_000}),
         (-4014, Side.SELL, AlgoType.STOP, {"price": 59_000.05}),
     ],
 )

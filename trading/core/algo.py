@@ -194,6 +194,12 @@ class AlgoBook:
             raise VenueError(-4014, "Price not increased by tick size.")
         if _reaches(request, self._price(request)):
             raise VenueError(-2021, "Order would immediately trigger.")
+        if not request.type.is_limit:
+            return
+        if request.side is Side.BUY and rules.multiplier_up and request.price > request.trigger * rules.multiplier_up:
+            raise VenueError(-4183, "Limit price can't be higher than the stop price's cap.")
+        if request.side is Side.SELL and request.price < request.trigger * rules.multiplier_down:
+            raise VenueError(-4184, "Limit price can't be lower than the stop price's floor.")
 
     def _check_trailing(self, request: AlgoRequest) -> None:
         if not Decimal("0.1") <= request.callback <= 20:

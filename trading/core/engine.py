@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from trading.core.holds import Holds
 from trading.core.ledger import Books, Ledger
-from trading.core.lifecycle import Move, Status, after
+from trading.core.lifecycle import IllegalMove, Move, Status, after
 from trading.core.orders import Order, OrderStatus
 from trading.core.telling import Teller
 from trading.messages import (
@@ -27,6 +27,7 @@ from trading.messages import (
     Closed,
     Command,
     Disconnected,
+    Edit,
     Event,
     Fail,
     Filled,
@@ -54,7 +55,7 @@ from trading.messages import (
     Working,
 )
 from trading.model import ZERO, ClientOrderId, Instrument, OrderType, Role, Side, Slot, Target, TimeInForce
-from trading.ports import SnapshotRequest, Strategy, Waits
+from trading.ports import Booked, SnapshotRequest, Strategy, Waits
 
 PATIENCE = 1_000
 """How long a doubt or a missing fill may last before a Snapshot is asked for, ms."""
@@ -93,7 +94,7 @@ class OpeningStrategy(Strategy, Protocol):
 
     def is_exit(self, slot: int) -> bool: ...
 
-    def obey(self, command: Resume | PlaceAgain) -> None: ...
+    def obey(self, command: Resume | PlaceAgain | Edit) -> None: ...
 
 
 class Checkpoint(Struct):
@@ -143,6 +144,8 @@ class Engine:
         self.doubts: set[Slot] = set()
         self.cancelled_elsewhere: list[int] = []
         self.fills: list[Filled] = []
+        self.booked: list[Booked] = []
+        """What each of `fills` brought."""
         self.bid = self.ask = self.mark = ZERO
         self.is_synced = False
         self.must_commit = False
@@ -180,6 +183,7 @@ class Engine:
             Pause: self._on_pause,
             Resume: self._on_resume,
             PlaceAgain: self._on_place_again,
+            Edit: self._on_edit,
         }
 
     # ------------------------------------------------------------------ from outside
@@ -447,10 +451,11 @@ class Engine:
 
     def _count(self, fill: Filled) -> list[Slot]:
         """Book a fill once and let the strategy take its step; the keys to look at."""
+        books = self.ledger.books
+        matched, pairs = books.matched, books.pairs
         if not self.ledger.count(fill):
             return []
         self.moves += 1
-        self.fills.append(fill)
         if fill.maker:
             self._learn_price(fill)
         key = fill.cid.slot
@@ -466,6 +471,8 @@ class Engine:
             elif order.closed is not None and order.executed >= (order.closed.executed or ZERO):
                 ended = order.closed
         changed = self._step(key, fill)
+        self.fills.append(fill)
+        self.booked.append(Booked(books.matched - matched, books.pairs - pairs))
         if order is not None and ended is not None:
             # only now: the fill must reach the strategy before the end that waited for it
             changed += self._end(order, ended)
@@ -823,6 +830,15 @@ class Engine:
             self.strategy.obey(command)
             self.must_commit = True
             self._diff((command.slot,))
+
+    def _on_edit(self, command: Edit) -> None:
+        """Other stops for the plan that runs: committed before anything is judged by them."""
+        if self.status is Status.STOPPING or not self.status.is_live:
+            raise IllegalMove(self.status, Move.EDIT)
+        assert self.strategy is not None
+        self.strategy.obey(command)
+        self._beyond_since = 0
+        self.must_commit = True
 
     def _progress(self) -> None:
         """The moves a bot makes by itself: started, given up, wound down."""

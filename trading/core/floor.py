@@ -301,6 +301,8 @@ class Floor:
     ) -> None:
         """The trade alone, with the order itself, which is forgotten when it is over."""
         self.pending.append(OrderUpdate(account.name, order, execution, trade, "0", holding.bids, holding.asks, now))
+        if execution is Execution.CALCULATED:
+            account.trades.append(trade)  # the end of a bot: its last Snapshot must know it
         if not order.is_open:
             del account.orders[order.order_id], account.named[order.symbol, order.client_id]
 

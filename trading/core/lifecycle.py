@@ -39,6 +39,8 @@ class Move(Enum):
     STOPPED = "stopped"
     FINISH = "finish"
     FAIL = "fail"
+    EDIT = "edit"
+    """Changes the plan and never the state."""
 
 
 LIVE = frozenset({Status.WAITING, Status.STARTING, Status.RUNNING, Status.PAUSED, Status.RESETTING, Status.STOPPING})

@@ -145,7 +145,7 @@ class Replay:
         self._first = self._last = self._price = ZERO
         self._began = self._time = self._length = 0
         self._most = self._peak = self._fall = ZERO
-        self._lowest, self._highest = EVERYWHERE, NOWHERE
+        self._quiet_low = self._quiet_high = ZERO
         self._trigger: Decimal | None = None
         """While the bot waits for it."""
 
@@ -167,13 +167,13 @@ class Replay:
                 if self.trace is not None:
                     self._look(stretch, at - 1)
             self._candles += len(stretch)
-            self._time = stretch.times[-1]
-            self._last = Decimal(stretch.closes[-1])
+            self._time = int(stretch.times[-1])
+            self._last = stretch.close(len(stretch) - 1)
 
     def _look(self, stretch: Stretch, at: int) -> None:
         assert self.trace is not None
-        price, ledger = Decimal(stretch.closes[at]), self._engine.ledger
-        self.trace.add(Moment(stretch.times[at], price, ledger.position, ledger.total(price)))
+        price, ledger = stretch.close(at), self._engine.ledger
+        self.trace.add(Moment(int(stretch.times[at]), price, ledger.position, ledger.total(price)))
 
     def _pass(self, stretch: Stretch, start: int, end: int) -> None:
         """Candles `start` up to `end`: those in which a funding is settled are walked, the others scanned."""
@@ -197,20 +197,15 @@ class Replay:
             if bottom <= low or top >= high:
                 self._walk(stretch, at)
                 low, high = self._low, self._high
-        self._price = Decimal(stretch.closes[end - 1])
+        self._price = stretch.close(end - 1)
 
     def _walk(self, stretch: Stretch, at: int) -> None:
         """One candle, point by point."""
         if at:  # its straight way from the last close
-            self._price = Decimal(stretch.closes[at - 1])
-        time, first = stretch.times[at], Decimal(stretch.opens[at])
-        if stretch.ids is not None:
-            self._point(time, first)
-        else:
-            high, low, last = Decimal(stretch.highs[at]), Decimal(stretch.lows[at]), Decimal(stretch.closes[at])
-            path = (first, low, high, last) if last >= first else (first, high, low, last)
-            for index, price in enumerate(path):
-                self._point(time + index * self._length // 4, price)
+            self._price = stretch.close(at - 1)
+        time = int(stretch.times[at])
+        for index, price in enumerate(stretch.path(at)):
+            self._point(time + index * self._length // 4, price)
         self._bound()
 
     def _point(self, now: int, price: Decimal) -> None:
@@ -223,8 +218,9 @@ class Replay:
                 self._price = price
                 return
             self._start(trigger, now)
-        self._go(now, price)
-        self._judge(now, price)
+        if not self._quiet_low < price < self._quiet_high:
+            self._go(now, price)
+            self._judge(now, price)
         self._price = price
         total = self._engine.ledger.total(price)
         if total > self._peak:
@@ -238,9 +234,9 @@ class Replay:
         """The first open: the plan is made, and the bot starts unless it waits for its trigger."""
         gaps = [later - earlier for earlier, later in pairwise(stretch.times[:10])]
         if stretch.ids is None:
-            self._length = min(gaps, default=MINUTE)
-        self._began = stretch.times[0]
-        self._price = self._first = Decimal(stretch.opens[0])
+            self._length = int(min(gaps, default=MINUTE))
+        self._began = int(stretch.times[0])
+        self._price = self._first = stretch.open(0)
         plan = self.plan = self._make(self._first)
         self._open(plan)
         if plan.trigger is not None and plan.trigger != self._first:
@@ -301,6 +297,7 @@ class Replay:
             if engine.holds.by_slot:
                 self._tell(Tick(now))
             self._deliver(now)
+        self._calm()
 
     def _judge(self, now: int, price: Decimal) -> None:
         if self._stops and self._engine.status not in OVER:
@@ -355,6 +352,13 @@ class Replay:
             self.trace.deals.append(Deal(event.time, event.price, event.qty * event.side.sign))
 
     # ------------------------------------------------------------------ what touches nothing
+
+    def _calm(self) -> None:
+        """The prices between which a point fills nothing and nobody looks at it."""
+        if self._stops or self.rules.brackets or self._grid.watches_quotes or self._engine.holds.by_slot:
+            self._quiet_low = self._quiet_high = ZERO
+            return
+        self._quiet_low, self._quiet_high = self._venue.edges(self._symbol)
 
     def _bound(self) -> None:
         """The prices between which no candle changes anything but the last price."""

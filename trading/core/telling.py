@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 
 from trading.core.ledger import Round
 from trading.core.orders import Order
@@ -12,15 +14,27 @@ from trading.ports import Waits
 
 
 class Teller:
-    """Collects the notices of one bot until the session takes them with the checkpoint."""
+    """Collects the notices of one bot until the session takes them with the checkpoint.
+
+    What a fill has to tell is put into words only then: its answer must not wait for it.
+    """
 
     def __init__(self, bot: int, labels: dict[str, str]) -> None:
         self.bot = bot
         self.labels = labels
         """What every notice carries: symbol, badge, range …"""
-        self.notices: list[Notice] = []
+        self._notices: list[Notice] = []
+        self._unworded: list[Callable[[], None]] = []
         self.is_silent = False
         """A backtest has nobody to tell."""
+
+    @property
+    def notices(self) -> list[Notice]:
+        """In the order in which they came about."""
+        unworded, self._unworded = self._unworded, []
+        for word in unworded:
+            word()
+        return self._notices
 
     def tell(self, kind: NoticeKind, ref: str, now: int, **values: object) -> None:
         if self.is_silent:
@@ -30,8 +44,10 @@ class Teller:
 
     def fill(self, key: Slot, fill: Filled, answer: Target | Waits | None) -> None:
         """An order was filled, and this is its answer."""
-        if self.is_silent:
-            return
+        if not self.is_silent:
+            self._unworded.append(partial(self._word_fill, key, fill, answer))
+
+    def _word_fill(self, key: Slot, fill: Filled, answer: Target | Waits | None) -> None:
         values: dict[str, object] = {"side": fill.side.value, "price": fill.price, "qty": fill.qty, "slot": key}
         if isinstance(answer, Target):
             values |= {"counter_side": answer.side.value, "counter_price": answer.price, "qty": answer.qty}
@@ -39,8 +55,10 @@ class Teller:
 
     def pair(self, fill: Filled, turn: Round, pairs: int, matched: Decimal, instrument: Instrument) -> None:
         """A round of a slot is complete."""
-        if self.is_silent:
-            return
+        if not self.is_silent:
+            self._unworded.append(partial(self._word_pair, fill, turn, pairs, matched, instrument))
+
+    def _word_pair(self, fill: Filled, turn: Round, pairs: int, matched: Decimal, instrument: Instrument) -> None:
         buy, sell = (turn.entry, fill.price) if fill.side is Side.SELL else (fill.price, turn.entry)
         self.tell(
             NoticeKind.PAIR,

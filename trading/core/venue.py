@@ -12,6 +12,7 @@ from trading.core.account import Account, booked, exposure
 from trading.core.admission import admit, check_taking
 from trading.core.amendment import amend
 from trading.core.book import Market
+from trading.core.deleverage import deleverage
 from trading.core.filters import check_request
 from trading.core.floor import Floor
 from trading.core.liquidation import first_doom, liquidate
@@ -228,6 +229,10 @@ class Venue:
             check_taking(market, request.side, request.price, qty, request.tif)
         return qty
 
+    def deleverage(self, account: str, symbol: str, qty: Decimal, now: int) -> Order:
+        """Close `qty` of a position at the mark as an ADL does; 0 = all of it."""
+        return deleverage(self._floor, self._accounts[account], symbol, qty, now)
+
     def cancel(self, account: str, symbol: str, order_id: int | None, client_id: str | None, now: int) -> Order:
         """`order_id` wins where both are given. -2011 for what is not open."""
         order = self.find(account, symbol, order_id, client_id)
@@ -304,6 +309,12 @@ class Venue:
         return order if order is not None and order.symbol == symbol else None
 
     # ---- market
+    def set_status(self, symbol: str, status: str) -> Instrument:
+        """Halt or resume a symbol; its rules as they are then."""
+        market = self._floor.market(symbol)
+        market.instrument = msgspec.structs.replace(market.instrument, status=status)
+        return market.instrument
+
     def set_quote(
         self,
         symbol: str,

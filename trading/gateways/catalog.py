@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from trading.gateways.binance import wire
 from trading.gateways.binance.gateway import BinanceGateway
-from trading.model import Environment
+from trading.model import Bracket, Environment, Instrument
 from trading.ports import Account, Broken, Credentials, Endpoints, Gateway
 
 BINANCE = {
@@ -38,3 +39,19 @@ def open_gateway(account: Account, credentials: Credentials) -> Gateway:
     if endpoints is None:
         raise Broken(f"{account.environment.value} accounts need endpoints")
     return BinanceGateway(endpoints, credentials)
+
+
+def recorded_rules(answer: bytes) -> dict[str, Instrument]:
+    """The instruments in a kept answer of a venue (Binance's exchangeInfo), by symbol; raises Broken."""
+    found = {}
+    for info in wire.exchange_info(answer).symbols:
+        try:
+            found[info.symbol] = wire.instrument(info)
+        except wire.Malformed:
+            continue
+    return found
+
+
+def recorded_brackets(answer: bytes) -> dict[str, tuple[Bracket, ...]]:
+    """The leverage brackets in a kept answer (Binance's leverageBracket), by symbol; raises Broken."""
+    return {rows.symbol: wire.brackets(rows) for rows in wire.one_or_many(answer, wire.SymbolBrackets)}

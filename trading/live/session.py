@@ -158,10 +158,11 @@ class Session:
     def take(self) -> Record:
         """What is to be committed, as of this instant."""
         engine = self.engine
-        fills, notices = tuple(engine.fills), tuple(engine.notices)
+        fills, notices, booked = tuple(engine.fills), tuple(engine.notices), tuple(engine.booked)
         engine.fills.clear()
+        engine.booked.clear()
         engine.notices.clear()
-        return Record(engine.bot, engine.status.value, engine.kept.reason, engine.checkpoint(), fills, notices)
+        return Record(engine.bot, engine.status.value, engine.kept.reason, engine.checkpoint(), fills, notices, booked)
 
     # ------------------------------------------------------------------ recovery (architecture §5)
 

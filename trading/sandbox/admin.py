@@ -32,12 +32,31 @@ class Settlement(Struct, forbid_unknown_fields=True):
     rate: Decimal
 
 
+class Halt(Struct, forbid_unknown_fields=True):
+    """A symbol whose trading status changes: TRADING, SETTLING, PENDING_TRADING, …"""
+
+    symbol: str
+    status: str
+
+
+class Deleveraging(Struct, forbid_unknown_fields=True):
+    """A position that the system closes; 0 = all of it."""
+
+    account: str
+    symbol: str
+    qty: Decimal = Decimal(0)
+
+
 class Command(Struct, forbid_unknown_fields=True):
     """What POST /sandbox/market takes."""
 
     go: bool = False
     reach: Move | None = None
     funding: Settlement | None = None
+    mark: Move | None = None
+    """The mark price from now on; 0 = derived from the market again."""
+    halt: Halt | None = None
+    adl: Deleveraging | None = None
 
 
 def is_local(request: web.Request) -> bool:
@@ -125,9 +144,18 @@ def _move(exchange: Exchange, drive: Drive, command: Command) -> dict[str, objec
         if command.funding is not None:
             symbol = _listed(exchange, command.funding.symbol)
             exchange.venue.settle_funding(symbol, command.funding.rate, exchange.now())
-            exchange.flush()
+        if command.mark is not None:
+            exchange.venue.set_mark(_listed(exchange, command.mark.symbol), command.mark.price, exchange.now())
+        if command.halt is not None:
+            exchange.set_status(_listed(exchange, command.halt.symbol), command.halt.status)
+        if command.adl is not None:
+            adl = command.adl
+            exchange.venue.deleverage(adl.account, _listed(exchange, adl.symbol), adl.qty, exchange.now())
+        exchange.flush()
     except VenueError as error:
         raise Refusal(error.code, error.text) from None
+    except KeyError:
+        raise Refusal(-2015, "No such account.", 404) from None
     return _market(exchange, drive)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from trading.core import records
 from trading.model import Candle
@@ -18,6 +18,16 @@ BURST = 0.005
 """Seconds a tape may run before the sockets get their turn."""
 SLEPT = 1.0
 """Seconds behind from which the walk does not catch up (the machine was asleep)."""
+
+
+class Timed(Protocol):
+    """Something of a tape."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def time(self) -> int: ...
 
 
 class Drive(Protocol):
@@ -169,7 +179,7 @@ class Player:
         self._settle = settle / 1000
         rules = exchange.rules
         paths = [replay(symbol, rows, rules[symbol].tick_size) for symbol, rows in candles.items()]
-        self._points = heapq.merge(*paths, key=lambda point: point.time)
+        self._points: Iterator[Any] = heapq.merge(*paths, key=lambda point: point.time)
         self._fundings = {symbol: list(rows) for symbol, rows in fundings.items()}
         self._skip = passed
         self._gone = asyncio.Event()
@@ -211,7 +221,7 @@ class Player:
             self._fundings[symbol] = [row for row in rows if row[0] >= before]
             self._announce(symbol)
 
-    def _pass(self, point: PathPoint) -> None:
+    def _pass(self, point: Any) -> None:
         self._exchange.tapes[point.symbol].point(point.candle, point.index, point.price)
         self.passed += 1
         self.time = point.time
@@ -246,15 +256,18 @@ class Player:
             await asyncio.sleep(left)
         exchange.filled = 0.0
 
-    def _step(self, point: PathPoint) -> None:
+    def _step(self, point: Any) -> None:
         exchange = self._exchange
         self._pass(point)
-        rows = self._fundings.get(point.symbol)
-        while rows and rows[0][0] <= point.time:
-            self._pay(point.symbol, *rows.pop(0))
+        self._settle_fundings(point)
         rules = exchange.rules[point.symbol]
         share = max(rules.floor_qty(point.candle.volume / 4), rules.min_qty) if point.candle.volume else Decimal(0)
         reach(exchange, point.symbol, point.price, share)
+
+    def _settle_fundings(self, point: Timed) -> None:
+        rows = self._fundings.get(point.symbol)
+        while rows and rows[0][0] <= point.time:
+            self._pay(point.symbol, *rows.pop(0))
 
     def _pay(self, symbol: str, time: int, rate: Decimal) -> None:
         exchange = self._exchange

@@ -31,6 +31,9 @@ def frames(
             made.append(held)
             held = None
         if isinstance(event, records.OrderUpdate) and event.trade is not None:
+            if event.execution is not records.Execution.TRADE:  # system orders are told in full only
+                held = frame
+                continue
             lite = shapes.lite_event(event, event.trade, rules[event.order.symbol], now)
             made.append((event.account, "TRADE_LITE", wire.encode(lite)))
             held = frame

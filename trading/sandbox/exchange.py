@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from trading.core import records
 from trading.core.algo import AlgoBook, AlgoState, Told
+from trading.core.liquidation import PREFIX
 from trading.core.venue import Venue
 from trading.gateways.binance import wire
 from trading.model import Instrument
 from trading.sandbox import events
+from trading.sandbox.alarm import Alarm
 from trading.sandbox.auth import secret_of
 from trading.sandbox.faults import Faults
 from trading.sandbox.feeds import Feed, Hub
@@ -24,10 +26,12 @@ from trading.sandbox.listenkeys import ListenKeys
 from trading.sandbox.options import Opening, Options
 from trading.sandbox.publisher import Publisher
 from trading.sandbox.quota import Quota
-from trading.sandbox.shapes import short
+from trading.sandbox.shapes import forced_order, short
 from trading.sandbox.tape import Print, Tape
 
 FUNDING_PERIOD = 8 * 60 * 60_000
+ALARM_PERIOD = 1000
+"""ms between looks for accounts in danger."""
 LATE = 0.002
 """Seconds that events of a request may come after its answer."""
 
@@ -82,6 +86,8 @@ class Exchange:
         self.chance = random.Random(options.seed)
         self._cached: dict[str, bytes] = {}
         self._untold: list[events.Frame] = []
+        self.alarm = Alarm(venue)
+        self._alarmed = 0
 
     # ---- time and identity
 
@@ -155,6 +161,8 @@ class Exchange:
                 if trade.trade_id > tape.last_id:
                     seller = (trade.side.sign > 0) == trade.maker
                     self.print(trade.symbol, Print(trade.trade_id, trade.price, trade.qty, now, seller))
+                if event.order.client_id.startswith(PREFIX):
+                    self.publisher.force(forced_order(event.order, self.rules[trade.symbol], now))
             self.publisher.touch(event.order.symbol)
 
     def print(self, symbol: str, trade: Print) -> None:
@@ -201,7 +209,7 @@ class Exchange:
     # ---- what time does
 
     def sweep(self) -> None:
-        """Everything that falls due: GTD orders, dead man's switches, listen keys."""
+        """Everything that falls due: GTD orders, dead man's switches, listen keys, margin calls."""
         now = self.now()
         self.venue.tick(now)
         for (account, symbol), due in list(self.countdowns.items()):
@@ -210,7 +218,19 @@ class Exchange:
                 self.venue.cancel_all(account, symbol, now)
         for key in self.listen_keys.expired(now):
             self.expire_key(key)
+        if now - self._alarmed >= ALARM_PERIOD:
+            self._alarmed = now
+            for account, call in self.alarm.calls(now, self.rules):
+                self._untold.append((account, "MARGIN_CALL", wire.encode(call)))
         self.flush()
+
+    def set_status(self, symbol: str, status: str) -> None:
+        """Halt or resume a symbol, and say so to everybody."""
+        self.rules[symbol] = self.venue.set_status(symbol, status)
+        if symbol in self.infos:
+            self.infos[symbol] = msgspec.structs.replace(self.infos[symbol], status=status)
+        self._cached.clear()
+        self.publisher.tell_contract(symbol, self.venue.brackets.get(symbol, ()))
 
     def expire_key(self, key: str) -> None:
         """Tell the sockets of a dead listen key; they stay open and silent."""

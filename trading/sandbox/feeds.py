@@ -39,13 +39,25 @@ class Stream(Struct, frozen=True):
         return PUBLIC if self.kind in ("bookTicker", "depth", "book", "trade", "rpiDepth") else MARKET
 
 
-_PERIODS = {"depth": 250, "book": 250, "markPrice": 3000, "kline": 250, "miniTicker": 2000, "ticker": 2000}
+_PERIODS = {
+    "depth": 250,
+    "book": 250,
+    "markPrice": 3000,
+    "kline": 250,
+    "continuousKline": 250,
+    "miniTicker": 2000,
+    "ticker": 2000,
+    "forceOrder": 1000,
+}
+_PLAIN = ("bookTicker", "depth", "aggTrade", "trade", "markPrice", "miniTicker", "ticker", "forceOrder")
 _WHOLE = {
     "!bookTicker": ("bookTicker", 5000),
     "!miniTicker@arr": ("miniTicker", 1000),
     "!ticker@arr": ("ticker", 1000),
     "!markPrice@arr": ("markPrice", 3000),
     "!markPrice@arr@1s": ("markPrice", 1000),
+    "!forceOrder@arr": ("forceOrder", 1000),
+    "!contractInfo": ("contractInfo", 0),
 }
 
 
@@ -60,13 +72,20 @@ def stream_of(name: str) -> Stream | None:
         return None
     body, _, speed = rest.partition("@")
     kind, argument = body, ""
-    if body.startswith("kline_"):
+    if rest == "rpiDepth@500ms":
+        kind = "depth"  # nobody posts retail orders here: it is the plain book
+    elif body.startswith("continuousKline_"):
+        symbol, _, contract = symbol.partition("_")
+        kind, argument = "continuousKline", body[16:]
+        if contract != "perpetual" or argument not in INTERVALS:
+            return None
+    elif body.startswith("kline_"):
         kind, argument = "kline", body[6:]
         if argument not in INTERVALS:
             return None
     elif body in ("depth5", "depth10", "depth20"):
         kind, argument = "book", body[5:]
-    elif body not in ("bookTicker", "depth", "aggTrade", "trade", "markPrice", "miniTicker", "ticker"):
+    elif body not in _PLAIN:
         return None
     period = _period(kind, speed)
     return None if period is None else Stream(name, kind, symbol.upper(), argument, period)

@@ -14,7 +14,7 @@ from trading.model import Candle, Instrument
 
 STEP = 200
 """ms between two quotes of a synthetic instrument: five quotes and five trades a second."""
-AT_FULL_PACE = 25
+AT_FULL_PACE = 50
 """Instruments that move every STEP; more of them move less often, so that the machine bears it."""
 PACE = 0.0006
 """What a synthetic price walks in a second, as a fraction."""

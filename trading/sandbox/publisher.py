@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from trading.core.venue import Level, Venue
 from trading.gateways.binance import wire
-from trading.model import Instrument
+from trading.model import Bracket, Instrument
 from trading.sandbox.feeds import Hub, Stream
 from trading.sandbox.shapes import fixed, short
 from trading.sandbox.tape import INTERVALS, Bar, Print, Tape
@@ -57,6 +58,7 @@ class Publisher:
         """The book's update id per symbol; grows with every change."""
         self.skips = 0
         """Depth events to lose (a fault)."""
+        self._liquidations: deque[wire.ForcedOrder] = deque(maxlen=1000)
         self._touched: set[str] = set()
         self._shown: dict[str, tuple[Decimal, Decimal, Decimal, Decimal]] = {}
         self._sent: dict[str, Sent] = {}
@@ -160,6 +162,8 @@ class Publisher:
 
     def _begin(self, stream: Stream, sent: Sent) -> None:
         """A listener came: a depth stream's changes count from the book of now."""
+        if stream.kind == "forceOrder":
+            sent.at = self._now()
         if stream.kind == "depth" and stream.symbol in self.updates:
             sent.update = self.updates[stream.symbol]
             sent.bids, sent.asks = self._book(stream.symbol)
@@ -170,7 +174,7 @@ class Publisher:
 
     def _frame(self, stream: Stream, sent: Sent, now: int) -> bytes | None:
         if not stream.symbol:
-            return self._whole_market(stream, now)
+            return self._whole_market(stream, sent, now)
         if stream.symbol not in self._tapes:
             return None
         match stream.kind:
@@ -178,8 +182,10 @@ class Publisher:
                 return self._depth(stream, sent, now)
             case "book":
                 return self._partial(stream, sent, now)
-            case "kline":
+            case "kline" | "continuousKline":
                 return self._kline(stream, sent, now)
+            case "forceOrder":
+                return self._forced(stream, sent, stream.symbol)
             case "markPrice":
                 return wire.encode(self.mark_price(stream.symbol, now))
             case "miniTicker" | "ticker":
@@ -187,7 +193,13 @@ class Publisher:
                 return None if made is None else wire.encode(made)
         return None
 
-    def _whole_market(self, stream: Stream, now: int) -> bytes | None:
+    def _whole_market(self, stream: Stream, sent: Sent, now: int) -> bytes | None:
+        if stream.kind == "forceOrder":
+            for symbol in self._tapes:
+                frame = self._forced(stream, sent, symbol)
+                if frame is not None:
+                    self._hub.publish(stream.name, frame)
+            return None
         if stream.kind == "bookTicker":
             for symbol in self._tapes:
                 self._hub.publish(stream.name, wire.encode(self.book_ticker(symbol, self.best(symbol))))
@@ -241,6 +253,44 @@ class Publisher:
             )
         )
 
+    def force(self, order: wire.ForcedOrder) -> None:
+        """A liquidation; the streams show the largest of each symbol's last second."""
+        self._liquidations.append(order)
+
+    def _forced(self, stream: Stream, sent: Sent, symbol: str) -> bytes | None:
+        found = [order for order in self._liquidations if order.symbol == symbol and order.time > sent.at]
+        if not found:
+            return None
+        largest = max(found, key=lambda order: Decimal(order.executed))
+        arr: dict[str, Any] = {} if stream.symbol else {"pair": symbol, "kind": 1}
+        return wire.encode(wire.ForceOrder(event_time=self._now(), order=largest, **arr))
+
+    def tell_contract(self, symbol: str, brackets: Iterable[Bracket]) -> None:
+        """A listing that changed."""
+        rows = [
+            {
+                "bs": number,
+                "bnf": int(each.floor),
+                "bnc": int(each.cap),
+                "mmr": float(each.mmr),
+                "cf": float(each.cum),
+                "mi": 1,
+                "ma": each.max_leverage,
+            }
+            for number, each in enumerate(brackets, 1)
+        ]
+        event = wire.ContractInfo(
+            event_time=self._now(),
+            symbol=symbol,
+            pair=symbol,
+            delivery=4133404800000,
+            onboard=1569398400000,
+            status=self._rules[symbol].status,
+            brackets=cast(list[wire.ContractBracket], rows),  # JSON numbers, not the text of other messages
+            kind=1,
+        )
+        self._hub.publish("!contractInfo", wire.encode(event))
+
     def _kline(self, stream: Stream, sent: Sent, now: int) -> bytes | None:
         tape = self._tapes[stream.symbol]
         if tape.changes == sent.changes:
@@ -255,31 +305,32 @@ class Publisher:
         sent.update = bars[-1].time
         return wire.encode(self.kline(stream, bars[-1], interval, now, closed=False))
 
-    def kline(self, stream: Stream, bar: Bar, interval: int, now: int, closed: bool) -> wire.KlineUpdate:
-        rules = self._rules[stream.symbol]
+    def kline(
+        self, stream: Stream, bar: Bar, interval: int, now: int, closed: bool
+    ) -> wire.KlineUpdate | wire.ContinuousKline:
+        rules, symbol = self._rules[stream.symbol], stream.symbol
         places, lot = rules.price_precision, rules.qty_precision
-        return wire.KlineUpdate(
-            event_time=now,
-            symbol=stream.symbol,
-            bar=wire.KlineBar(
-                open_time=bar.time,
-                close_time=bar.time + interval - 1,
-                symbol=stream.symbol,
-                interval=stream.argument,
-                first=bar.first,
-                last=bar.last,
-                open=fixed(bar.open, places),
-                close=fixed(bar.close, places),
-                high=fixed(bar.high, places),
-                low=fixed(bar.low, places),
-                volume=fixed(bar.volume, lot),
-                trades=bar.trades,
-                is_closed=closed,
-                quote_volume=fixed(bar.quote, 5),
-                taker_base=fixed(bar.taker_base, lot),
-                taker_quote=fixed(bar.taker_quote, 5),
-            ),
-        )
+        shared: dict[str, Any] = {
+            "open_time": bar.time,
+            "close_time": bar.time + interval - 1,
+            "interval": stream.argument,
+            "first": bar.first,
+            "last": bar.last,
+            "open": fixed(bar.open, places),
+            "close": fixed(bar.close, places),
+            "high": fixed(bar.high, places),
+            "low": fixed(bar.low, places),
+            "volume": fixed(bar.volume, lot),
+            "trades": bar.trades,
+            "is_closed": closed,
+            "quote_volume": fixed(bar.quote, 5),
+            "taker_base": fixed(bar.taker_base, lot),
+            "taker_quote": fixed(bar.taker_quote, 5),
+        }
+        if stream.kind == "continuousKline":
+            made = wire.ContinuousBar(**shared)
+            return wire.ContinuousKline(event_time=now, pair=symbol, contract="PERPETUAL", bar=made)
+        return wire.KlineUpdate(event_time=now, symbol=symbol, bar=wire.KlineBar(symbol=symbol, **shared))
 
     def mark_price(self, symbol: str, now: int) -> wire.MarkPriceUpdate:
         mark = fixed(self._venue.mark(symbol), 8)

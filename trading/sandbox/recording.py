@@ -29,7 +29,8 @@ def symbol_of(path: Path) -> str:
     return str(found[0])
 
 
-def _text(path: Path) -> io.TextIOBase:
+def text_of(path: Path) -> io.TextIOBase:
+    """A recording opened as text, unpacked."""
     if path.name.endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8", newline="")
     if path.suffix == ".zip":
@@ -38,9 +39,10 @@ def _text(path: Path) -> io.TextIOBase:
     return path.open(encoding="utf-8", newline="")
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+def rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV."""
     try:
-        with _text(path) as file:
+        with text_of(path) as file:
             yield from csv.reader(file)
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise Unreadable(f"{path}: {error}") from None
@@ -54,7 +56,7 @@ def _time(text: str) -> int:
 def candles(path: Path) -> Iterator[Candle]:
     """Candles of a CSV (open time, open, high, low, close, volume, …; header or not), ascending, each time once."""
     newest = -1
-    for number, row in enumerate(_rows(path), 1):
+    for number, row in enumerate(rows(path), 1):
         if not row or (number == 1 and not row[0].strip().isdigit()):
             continue
         try:
@@ -71,7 +73,7 @@ def candles(path: Path) -> Iterator[Candle]:
 def fundings(path: Path) -> list[tuple[int, Decimal]]:
     """(time, rate) of each settlement in a CSV, ascending."""
     found: list[tuple[int, Decimal]] = []
-    for number, row in enumerate(_rows(path), 1):
+    for number, row in enumerate(rows(path), 1):
         if not row or (number == 1 and not row[0].strip().isdigit()):
             continue
         try:

@@ -14,13 +14,14 @@ from aiohttp import WSCloseCode, web
 from trading.core.venue import Venue
 from trading.gateways.binance import wire
 from trading.model import Instrument
-from trading.sandbox import admin, recording, rest, snapshot, state, streams, wsapi
+from trading.sandbox import admin, recording, rest, snapshot, state, streams, ticks, wsapi
 from trading.sandbox.drive import Drive, Player, Stillness, Walk
 from trading.sandbox.exchange import Exchange
 from trading.sandbox.instruments import LISTINGS, Listing
 from trading.sandbox.market import synthetic
 from trading.sandbox.options import DEFAULT_ACCOUNT, Opening, Options
 from trading.sandbox.recording import Unreadable
+from trading.sandbox.reel import Reel
 from trading.sandbox.refusal import Refusal
 from trading.sandbox.state import Foreign
 
@@ -38,6 +39,7 @@ class Sandbox:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self._tapes = self.options.tapes()
+        self._holds_ticks = self._is_of_ticks()
         self._listings = self._known()
         self._market = state.market_name(self._tapes, self.options.still, self.options.rules)
         self._unlisted(self._tapes)
@@ -49,6 +51,13 @@ class Sandbox:
         self.port = 0
         self.token = ""
         """Whoever bears it is told our pid; empty = nobody."""
+
+    def _is_of_ticks(self) -> bool:
+        """Whether trades and quotes are replayed, not candles; both at once do not go."""
+        kinds = {ticks.kind_of(path) for path in self._tapes.values()}
+        if len(kinds) > 1:
+            raise Unreadable("a tape of candles and one of trades cannot run together")
+        return kinds == {"ticks"}
 
     def _known(self) -> dict[str, Listing]:
         """What could be listed: by the snapshot, or the built-in ones."""
@@ -70,7 +79,7 @@ class Sandbox:
             brackets = {listing.instrument.symbol: listing.brackets for listing in listed}
             venue = Venue([listing.instrument for listing in listed], brackets)
         algos = saved.algos if saved is not None else None
-        exchange = Exchange(self.options, venue, frozenset(self._tapes), algos)
+        exchange = Exchange(self.options, venue, frozenset(() if self._holds_ticks else self._tapes), algos)
         exchange.infos = {listing.instrument.symbol: listing.info for listing in listed if listing.info is not None}
         if saved is not None:
             exchange.hedged = set(saved.hedged)
@@ -85,17 +94,14 @@ class Sandbox:
         exchange, options = self.exchange, self.options
         if self._tapes:
             rates = {symbol: recording.fundings(path) for symbol, path in options.fundings().items()}
-            candles = {symbol: recording.candles(path) for symbol, path in self._tapes.items()}
             is_held = saved.is_held if saved is not None else options.hold
-            return Player(
-                exchange,
-                candles,
-                rates,
-                options.speed,
-                options.settle,
-                is_held,
-                saved.passed if saved is not None else 0,
-            )
+            passed = saved.passed if saved is not None else 0
+            manner = options.speed, options.settle, is_held, passed
+            if self._holds_ticks:
+                moves = {symbol: ticks.ticks(path, symbol) for symbol, path in self._tapes.items()}
+                return Reel(exchange, moves, rates, *manner)
+            candles = {symbol: recording.candles(path) for symbol, path in self._tapes.items()}
+            return Player(exchange, candles, rates, *manner)
         starts = {symbol: exchange.venue.last(symbol) or self._listings[symbol].start for symbol in exchange.rules}
         if options.still:
             return Stillness(exchange, starts)

@@ -234,6 +234,22 @@ def account_event(update: records.BalanceUpdate, rules: Mapping[str, Instrument]
     )
 
 
+def forced_order(order: records.Order, rules: Instrument, now: int) -> wire.ForcedOrder:
+    """A liquidation as the public sees it."""
+    qty = fixed(order.executed, rules.qty_precision)
+    return wire.ForcedOrder(
+        symbol=order.symbol,
+        side=order.side,
+        qty=qty,
+        price=fixed(order.price, rules.price_precision),
+        avg_price=fixed(order.average, rules.price_precision),
+        status=order.status.value,
+        last_qty=qty,
+        executed=qty,
+        time=now,
+    )
+
+
 # --------------------------------------------------------------------------- rules
 
 

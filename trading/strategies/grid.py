@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from trading.messages import Closed, Event, Filled, PlaceAgain, Quote, Reason, Resume
+from trading.messages import Closed, Edit, Event, Filled, PlaceAgain, Quote, Reason, Resume
 from trading.model import (
     ZERO,
     ClientOrderId,
@@ -198,8 +199,11 @@ class Grid:
 
     # ------------------------------------------------------------------ what a person asks
 
-    def obey(self, command: Resume | PlaceAgain) -> None:
-        """Resume places what was cancelled elsewhere; PlaceAgain does so for one slot."""
+    def obey(self, command: Resume | PlaceAgain | Edit) -> None:
+        """Resume places what was cancelled elsewhere; PlaceAgain does so for one slot; Edit moves the stops."""
+        if isinstance(command, Edit):
+            self._move_stops(command)
+            return
         only = command.slot if isinstance(command, PlaceAgain) else None
         for i, slot in enumerate(self.state.slots):
             if slot.wait is Reason.CANCELLED_ELSEWHERE and only in (None, i):
@@ -212,6 +216,15 @@ class Grid:
                     if slot.wait is Reason.INITIAL_ORDER:
                         slot.wait = Reason.NO_INVENTORY
                 self._gates = self._waiting_gates()
+
+    def _move_stops(self, edit: Edit) -> None:
+        self.plan = replace(
+            self.plan,
+            stop_loss=edit.stop_loss,
+            stop_loss_high=edit.stop_loss_high,
+            take_profit=edit.take_profit,
+        )
+        self._plan_bytes = msgspec.Raw(msgspec.msgpack.encode(self.plan))
 
     @property
     def is_opening(self) -> bool:

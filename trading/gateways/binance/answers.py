@@ -446,11 +446,28 @@ class ListenKey(Struct, frozen=True, rename="camel"):
     listen_key: str
 
 
+class KeyPermissions(Struct, frozen=True, rename="camel"):
+    """GET /sapi/v1/account/apiRestrictions, as far as it concerns us."""
+
+    enable_withdrawals: bool
+    enable_futures: bool = False
+    ip_restrict: bool = False
+
+
+class Patience(Struct, frozen=True, rename="camel"):
+    """What a refusal of the WebSocket API says about waiting."""
+
+    retry_after: int = 0
+    """A time, ms."""
+    server_time: int = 0
+
+
 class Fault(Struct, frozen=True):
     """The body of every refusal, and of `code: 200` confirmations."""
 
     code: int
     msg: str = ""
+    data: Patience | UnsetType = UNSET
 
 
 # --------------------------------------------------------------------------- WebSocket API

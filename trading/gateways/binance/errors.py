@@ -93,6 +93,7 @@ CODES: dict[int, Meaning] = dict(
     ]
 )
 UNKNOWN_ORDER = frozenset({-2011, -2013})
+NOT_IN_TIME = frozenset(code for code, found in CODES.items() if found.reaction is Reaction.RESYNC)
 _FAILED_FOR_CERTAIN = ("Service Unavailable", "Internal error; unable to process", "Request throttled by system-level")
 _BANNED = re.compile(r"until (\d{13})")
 _RETRY = Meaning(_THROTTLED, Reaction.RETRY)

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from msgspec import UNSET
 
-from trading.gateways.binance import wire
+from trading.gateways.binance import stops, wire
 from trading.gateways.binance.names import Names
-from trading.messages import Accepted, Closed, Event, Filled, Foreign, Funding, Reason, Uncertain
+from trading.messages import Accepted, Closed, Event, Filled, Foreign, Funding, Reason, StopMoved, Uncertain
 from trading.model import ZERO, ClientOrderId
 
 ONE = Decimal(1)
@@ -43,6 +43,8 @@ class Translator:
             return [] if event is None else [(frame.order.symbol, event)]
         if isinstance(frame, wire.AccountUpdate) and frame.change.reason == "FUNDING_FEE":
             return self._funding(frame)
+        if isinstance(frame, wire.AlgoUpdate):
+            return [(frame.algo.symbol, StopMoved(frame.time, stops.moved(frame.algo)))]
         return []
 
     def _order(self, order: wire.OrderUpdate) -> Event | None:

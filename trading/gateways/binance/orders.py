@@ -10,8 +10,10 @@ import structlog
 from msgspec import UNSET, Raw, Struct
 
 from trading.gateways.binance import errors, wire
+from trading.gateways.binance.courier import Courier, Request
+from trading.gateways.binance.errors import Reaction
 from trading.gateways.binance.names import Names
-from trading.gateways.binance.rest import Clock
+from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import Signer
 from trading.gateways.binance.streams import Stream
 from trading.gateways.limiter import Limiter
@@ -23,7 +25,8 @@ log = structlog.get_logger("binance")
 TIMEOUT = 5.0
 """How long an answer may take, s, before the outcome counts as unknown."""
 Emit = Callable[[str, Event], None]
-Request = Place | Cancel
+LOGON = "logon"
+"""The id of session.logon; orders have numbers."""
 
 
 class Pending(Struct):
@@ -37,17 +40,22 @@ class Pending(Struct):
 class Orders:
     """Sends the orders of one account within its budgets and matches the answers; nothing is dropped unsaid.
 
-    What would break a budget waits in a queue: cancels and closing orders first, the rest in the order given.
-    Events are emitted from the loop, never from inside `send`.
+    They go over the WebSocket API and, while that is down, over REST: each by one way only, and what was sent by
+    either and has no answer is uncertain, never sent again. What would break a budget waits in a queue: cancels and
+    closing orders first, the rest in the order given. Events are emitted from the loop, never from inside `send`.
     """
 
     def __init__(
-        self, signer: Signer, limiter: Limiter, clock: Clock, names: Names, emit: Emit, on_stale: Callable[[], None]
+        self, signer: Signer, limiter: Limiter, rest: Rest, names: Names, emit: Emit, on_stale: Callable[[], None]
     ) -> None:
         self.stream: Stream | None = None
+        self.courier = Courier(rest, self._settle, self._doubt, self._unsent)
+        self.accepted = 0
+        """How many placements were accepted: the user stream must speak of each."""
+        self._rest = rest
         self._signer = signer
         self._limiter = limiter
-        self._clock = clock
+        self._clock: Clock = rest.clock
         self._names = names
         self._emit = emit
         self._on_stale = on_stale
@@ -61,7 +69,7 @@ class Orders:
 
     def send(self, intent: Request) -> None:
         """Put `intent` on the socket now, or in the queue when a budget or an earlier intent stands before it."""
-        if isinstance(intent, Cancel) and self._withdraw(intent.cid):
+        if isinstance(intent, Cancel) and self._withdraw(intent):
             return
         if self._queue or self._wait(intent):
             self._number += 1
@@ -74,7 +82,20 @@ class Orders:
         """Names of placements that wait or have no answer yet: nobody may call them absent."""
         waiting = [intent for _, _, intent in self._queue]
         sent = [entry.intent for entry in self._pending.values()]
-        return frozenset(intent.cid for intent in [*waiting, *sent] if isinstance(intent, Place))
+        carried = self.courier.under_way()
+        return frozenset(intent.cid for intent in [*waiting, *sent, *carried] if isinstance(intent, Place))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether orders can leave by either way."""
+        return self.courier.is_open or (self.stream is not None and self.stream.is_open)
+
+    def log_on(self) -> None:
+        """A new socket: authorise it once where the key can, else every request carries its signature."""
+        self._signer.use_session(False)
+        if self._signer.can_log_on and self.stream is not None:
+            self._limiter.take_weight(self._clock.now(), 2)
+            self.stream.write(self._signer.request(LOGON, "session.logon", {}, self._clock.now()))
 
     def close(self) -> None:
         """Stop the timers and say of everything open that it is unknown or was never sent."""
@@ -83,35 +104,57 @@ class Orders:
                 timer.cancel()
         self._pump = self._watchdog = None
         self.lose()
+        self.lose_rest()
 
     def lose(self) -> None:
-        """The socket is gone: what was sent is uncertain, what waited was never sent."""
-        queue, self._queue = self._queue, []
+        """The socket is gone: what was sent is uncertain, what waited leaves over REST or was never sent."""
+        self._signer.use_session(False)
         pending, self._pending = self._pending, {}
         now = self._clock.now()
         for entry in pending.values():
             self._emit(entry.intent.symbol, Uncertain(now, entry.intent.cid))
+        if not self.is_open:
+            self._give_up()
+
+    def lose_rest(self) -> None:
+        """REST is gone too."""
+        self.courier.is_open = False
+        self.courier.drop()
+        if not self.is_open:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        queue, self._queue = self._queue, []
         for _, _, intent in sorted(queue, key=lambda item: item[:2]):
             self._unsent(intent)
 
-    def _withdraw(self, cid: ClientOrderId) -> bool:
-        """Take a placement that still waits out of the queue instead of cancelling what does not exist."""
-        for index, (_, _, intent) in enumerate(self._queue):
-            if intent.cid == cid and isinstance(intent, Place):
+    def _withdraw(self, intent: Cancel) -> bool:
+        """Take a placement that has not left out again instead of cancelling what does not exist."""
+        is_out = self.courier.is_busy and self.courier.withdraw(intent.cid)
+        for index, (_, _, waiting) in enumerate(self._queue):
+            if waiting.cid == intent.cid and isinstance(waiting, Place):
                 del self._queue[index]
                 heapq.heapify(self._queue)
-                self._later(intent.symbol, Refused(self._clock.now(), cid, Reason.THROTTLED, 0, "withdrawn"))
-                return True
-        return False
+                is_out = True
+                break
+        if is_out:
+            event = Refused(self._clock.now(), intent.cid, Reason.THROTTLED, 0, "withdrawn")
+            self._later(intent.symbol, event)
+        return is_out
 
     def _wait(self, intent: Request) -> int:
         now = self._clock.now()
         if isinstance(intent, Place):
-            return self._limiter.order_wait(now)
+            return self._limiter.order_wait(now, intent.reduce_only)
         return self._limiter.weight_wait(now, 1, is_urgent=True)
 
     def _write(self, intent: Request) -> None:
-        """Sign and send; the hot path."""
+        """Sign and send; the hot path. What REST still carries comes first: a cancel must not overtake its order."""
+        if self.courier.is_busy:
+            if isinstance(intent, Place):
+                self._limiter.take_order(self._clock.now())
+            self.courier.take(intent)
+            return
         self._number += 1
         number, now = self._number, self._clock.now()
         if isinstance(intent, Place):
@@ -121,12 +164,18 @@ class Orders:
             self._limiter.take_weight(now, 1)
             data = self._signer.cancel(number, intent.symbol, intent.cid, now)
         if self.stream is None or not self.stream.write(data):
-            self._unsent(intent)
+            if self.courier.is_open:
+                self.courier.take(intent)
+            else:
+                self._unsent(intent)
             return
         loop = asyncio.get_running_loop()
         self._pending[str(number)] = Pending(intent, loop.time())
         if self._watchdog is None:
             self._watchdog = loop.call_later(TIMEOUT, self._expire)
+
+    def _doubt(self, intent: Request) -> None:
+        self._emit(intent.symbol, Uncertain(self._clock.now(), intent.cid))
 
     def _unsent(self, intent: Request) -> None:
         now = self._clock.now()
@@ -179,18 +228,33 @@ class Orders:
                 self._observe(answer.rate_limits)
             entry = self._pending.pop(str(answer.id), None)
             if entry is None:
-                if answer.status != 200:
-                    log.warning("stray_answer", status=answer.status)
+                self._on_stray(answer)
                 return
             if answer.status == 200 and answer.result is not UNSET:
-                self._succeed(entry.intent, answer.result)
+                self._settle(entry.intent, 200, wire.decode(answer.result, wire.Order))
                 return
         except wire.Malformed as error:
             # the watchdog turns a request whose answer is unreadable into Uncertain
             log.warning("malformed_answer", error=str(error))
             return
         fault = answer.error if answer.error is not UNSET else wire.Fault(0, "")
-        self._fail(entry.intent, answer.status, fault)
+        retry_after = "" if fault.data is UNSET or not fault.data.retry_after else str(fault.data.retry_after)
+        self._rest.heed(answer.status, fault, retry_after)
+        self._settle(entry.intent, answer.status, fault)
+
+    def _on_stray(self, answer: wire.Answer) -> None:
+        """An answer to no order: of the logon, or that the session is no longer ours."""
+        if answer.id == LOGON and answer.status == 200:
+            self._signer.use_session(True)
+            log.info("logged_on")
+            return
+        if answer.status == 401:
+            # from now on each request carries its own signature; the next socket tries to log on again
+            self._signer.use_session(False)
+        fault = answer.error if answer.error is not UNSET else wire.Fault(0, "")
+        if answer.status != 200:
+            log.warning("stray_answer", id=answer.id, status=answer.status, code=fault.code)
+            self._rest.heed(answer.status, fault)
 
     def _observe(self, rows: Iterable[wire.RateLimit]) -> None:
         counts = [
@@ -198,27 +262,31 @@ class Orders:
         ]
         self._limiter.observe_rows(counts, self._clock.now())
 
-    def _succeed(self, intent: Request, result: Raw) -> None:
-        order = wire.decode(result, wire.Order)
+    def _settle(self, intent: Request, status: int, answer: wire.Order | wire.Fault) -> None:
+        """The answer to one request, whichever way it went."""
+        if isinstance(answer, wire.Order):
+            self._succeed(intent, answer)
+        else:
+            self._fail(intent, status, answer)
+
+    def _succeed(self, intent: Request, order: wire.Order) -> None:
         self._names.learn(intent.symbol, order.order_id, order.client_order_id)
         time = order.update_time or self._clock.now()
         if isinstance(intent, Place):
+            self.accepted += 1
             self._emit(intent.symbol, Accepted(time, intent.cid, order.order_id))
         else:
             self._emit(intent.symbol, Closed(time, intent.cid, Reason.CANCELLED, order.executed_qty))
 
     def _fail(self, intent: Request, status: int, fault: wire.Fault) -> None:
         now = self._clock.now()
-        if status in (418, 429):
-            self._limiter.block(errors.wait_until(status, fault.msg, "", now))
-            self._schedule()
-        if fault.code in errors.NOT_IN_TIME:
+        found = errors.meaning(status, fault.code, fault.msg)
+        if found.reaction is Reaction.RESYNC:
             self._on_stale()
-        reason = errors.refusal(status, fault.code, fault.msg)
-        if reason is None:
+        if found.reason is None:
             self._emit(intent.symbol, Uncertain(now, intent.cid))
         elif isinstance(intent, Place):
-            self._emit(intent.symbol, Refused(now, intent.cid, reason, fault.code, fault.msg))
+            self._emit(intent.symbol, Refused(now, intent.cid, found.reason, fault.code, fault.msg))
         else:
             self._emit(intent.symbol, CancelRefused(now, intent.cid, fault.code, fault.msg))
 

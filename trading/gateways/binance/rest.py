@@ -9,17 +9,24 @@ from urllib.parse import urlencode
 
 import aiohttp
 import structlog
+from msgspec import Struct
 from yarl import URL
 
 from trading.gateways.binance import errors, wire
+from trading.gateways.binance.errors import Reaction
 from trading.gateways.binance.signing import Parameter, Signer
 from trading.gateways.limiter import Limiter
-from trading.ports import Disconnected, RateLimited, TradingError
+from trading.ports import Disconnected, RateLimited, TradingError, Uncertain
 
 log = structlog.get_logger("binance")
 
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 READ_TRIES = 4
+CHANGE_TRIES = 5
+FIRST_PAUSE = 0.2
+"""Before a setting that certainly failed is tried again, s; doubled each time (binance-usdm.md §4.3)."""
+HANDSHAKE = 5
+"""Weight of a WebSocket's opening."""
 LONGEST_WAIT = 20_000
 """A read that would have to wait longer than this, ms, is refused with RateLimited instead."""
 
@@ -33,6 +40,18 @@ class Clock:
     def now(self) -> int:
         """ms UTC as the venue counts."""
         return time.time_ns() // 1_000_000 + self.offset
+
+
+class Reply(Struct, frozen=True):
+    """An answer as it came."""
+
+    status: int
+    body: bytes
+    retry_after: str = ""
+
+
+class Unsent(Disconnected):
+    """The venue was not reached: certainly not executed."""
 
 
 class Rest:
@@ -67,11 +86,39 @@ class Rest:
 
     async def change(self, path: str, params: Mapping[str, Parameter]) -> bytes:
         """A signed POST that may be repeated: settings, not orders."""
-        try:
-            return await self._call("POST", path, params, 1, is_signed=True, is_read=False)
-        except _Stale:
-            await self.sync()
-            return await self._call("POST", path, params, 1, is_signed=True, is_read=False)
+        pause = FIRST_PAUSE
+        for left in reversed(range(CHANGE_TRIES)):
+            try:
+                return await self._call("POST", path, params, 1, is_signed=True, is_read=False)
+            except _Stale:
+                if not left:
+                    raise
+                await self.sync()
+            except (Disconnected, Uncertain):
+                if not left:
+                    raise
+                await asyncio.sleep(pause)
+                pause *= 2
+        raise AssertionError("unreachable")
+
+    async def attempt(self, method: str, path: str, params: Mapping[str, Parameter], weight: int) -> Reply:
+        """A signed request about orders, sent once and never repeated; the budgets are the caller's to keep.
+
+        Raises Unsent when it certainly did not leave, Uncertain when nobody knows.
+        """
+        now = self.clock.now()
+        self._limiter.take_weight(now, weight)
+        return await self._send(method, path, self._signer.query(params, now), is_read=False)
+
+    async def ask(self, address: str, params: Mapping[str, Parameter]) -> Reply:
+        """A signed read of another service of the venue, whatever it answers."""
+        return await self._send("GET", address, self._signer.query(params, self.clock.now()), is_read=True)
+
+    async def allowed(self, weight: int = 0) -> None:
+        """Return when the venue forbids nothing (any more), and count `weight`."""
+        while (wait := self._limiter.blocked_until - self.clock.now()) > 0:
+            await asyncio.sleep(wait / 1000)
+        self._limiter.take_weight(self.clock.now(), weight)
 
     async def listen_key(self, method: str) -> bytes:
         """POST, PUT or DELETE of the user stream's key: needs the API key, no signature."""
@@ -98,21 +145,27 @@ class Rest:
         self, method: str, path: str, params: Mapping[str, Parameter], weight: int, is_signed: bool, is_read: bool
     ) -> bytes:
         await self._wait(weight)
-        now = self.clock.now()
-        query = self._signer.query(params, now) if is_signed else urlencode(params)
-        address = URL(f"{self._address}{path}" + (f"?{query}" if query else ""), encoded=True)
+        query = self._signer.query(params, self.clock.now()) if is_signed else urlencode(params)
+        reply = await self._send(method, path, query, is_read)
+        if reply.status == 200:
+            return reply.body
+        self.heed(reply.status, fault_of(reply), reply.retry_after)
+        raise self.failure(reply, is_read)
+
+    async def _send(self, method: str, path: str, query: str, is_read: bool) -> Reply:
+        place = path if path.startswith("http") else self._address + path
+        address = URL(f"{place}?{query}" if query else place, encoded=True)
         try:
             async with self._session().request(method, address) as response:
                 body = await response.read()
                 self._observe(response.headers)
-                if response.status == 200:
-                    return body
-                retry_after = response.headers.get("Retry-After", "")
-                status = response.status
+                return Reply(response.status, body, response.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # the address holds a signature, so only the kind of the error is told
-            raise Disconnected(f"{method} {path}: {type(error).__name__}") from None
-        raise self._failure(status, body, retry_after, is_read)
+            text = f"{method} {path}: {type(error).__name__}"
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                raise Unsent(text) from None
+            raise (Disconnected(text) if is_read else Uncertain(text)) from None
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
@@ -140,19 +193,35 @@ class Rest:
             if count.isdigit():
                 self._limiter.observe(kind, span, int(count), now)
 
-    def _failure(self, status: int, body: bytes, retry_after: str, is_read: bool) -> TradingError:
-        try:
-            fault = wire.decode(body, wire.Fault)
-        except wire.Malformed:
-            fault = wire.Fault(0, body[:200].decode(errors="replace"))
+    def heed(self, status: int, fault: wire.Fault, retry_after: str = "") -> Reaction:
+        """Keep to what the venue said about waiting; what else there is to do."""
         now = self.clock.now()
+        reaction = errors.meaning(status, fault.code, fault.msg).reaction
+        if reaction is Reaction.WAIT:
+            until = errors.wait_until(status, fault.msg, retry_after, now)
+            log.warning("rate_limited", status=status, code=fault.code, until=until)
+            self._limiter.block(until, is_ban=status in (418, 403))
+        elif reaction is Reaction.WAIT_ORDERS:
+            self._limiter.block_orders(errors.window_end(fault.msg, retry_after, now))
+        elif reaction is Reaction.SLOW:
+            self._limiter.overload.hit(now)
+        return reaction
+
+    def failure(self, reply: Reply, is_read: bool) -> TradingError:
+        """The error that a refusal is; what it says about waiting was heeded by then."""
+        fault = fault_of(reply)
         if fault.code in errors.NOT_IN_TIME:
             return _Stale(f"{fault.code}: {fault.msg}")
-        error = errors.failure(status, fault.code, fault.msg, retry_after, now, is_read)
-        if isinstance(error, RateLimited):
-            log.warning("rate_limited", status=status, code=fault.code, until=error.until)
-            self._limiter.block(error.until)
-        return error
+        now = self.clock.now()
+        return errors.failure(reply.status, fault.code, fault.msg, reply.retry_after, now, is_read)
+
+
+def fault_of(reply: Reply) -> wire.Fault:
+    """The code and text of a refusal; firewalls and gateways answer with neither."""
+    try:
+        return wire.decode(reply.body, wire.Fault)
+    except wire.Malformed:
+        return wire.Fault(0, reply.body[:200].decode(errors="replace"))
 
 
 class _Stale(Disconnected):

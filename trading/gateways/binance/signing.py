@@ -93,7 +93,7 @@ class Signer:
         text = urlencode({**params, "recvWindow": self._window, "timestamp": now})
         return f"{text}&signature={quote(self.signature(text), safe='')}"
 
-    def request(self, number: int, method: str, params: Mapping[str, Parameter], now: int) -> bytes:
+    def request(self, number: int | str, method: str, params: Mapping[str, Parameter], now: int) -> bytes:
         """Any signed request of the WebSocket API: parameters sorted by name, joined raw."""
         full: dict[str, Parameter] = {**params, "apiKey": self.key, "recvWindow": self._window, "timestamp": now}
         text = "&".join(f"{name}={full[name]}" for name in sorted(full))

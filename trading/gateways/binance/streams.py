@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
@@ -19,6 +19,8 @@ from trading.ports import RateLimited, TradingError
 log = structlog.get_logger("binance")
 
 OnText = Callable[[bytes], None]
+OnRefused = Callable[[int, str, str], None]
+"""(HTTP status, Retry-After, body) of a refused opening."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 STABLE = 10.0
 """A connection that lived this long, s, starts the backoff anew."""
@@ -32,11 +34,14 @@ class Socket(ClientConnection):
 
     def __init__(self, protocol: ClientProtocol, on_text: OnText, **options: Any) -> None:
         super().__init__(protocol, **options)
+        self.frames = 0
+        """How many messages came."""
         self._on_text = on_text
         self._parts: list[bytes] = []
 
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            self.frames += 1
             if event.fin and not self._parts:
                 self._on_text(bytes(event.data))
                 return
@@ -77,6 +82,7 @@ class Stream:
         on_text: OnText,
         on_up: Callable[[Socket], None],
         on_down: Callable[[str], None],
+        on_refused: OnRefused = lambda status, retry_after, body: None,
     ) -> None:
         self.name = name
         self.socket: Socket | None = None
@@ -84,6 +90,7 @@ class Stream:
         self._on_text = on_text
         self._on_up = on_up
         self._on_down = on_down
+        self._on_refused = on_refused
 
     @property
     def is_open(self) -> bool:
@@ -133,6 +140,11 @@ class Stream:
                 return f"closed {socket.close_code}", 0.0
         except RateLimited as error:
             return str(error), 5.0
+        except InvalidStatus as error:
+            answer = error.response
+            body = (answer.body or b"")[:300].decode(errors="replace")
+            self._on_refused(answer.status_code, answer.headers.get("Retry-After", ""), body)
+            return f"refused {answer.status_code}", 0.0
         except (TradingError, WebSocketException, OSError, TimeoutError) as error:
             # the address may hold a listenKey, so only the kind of a connection error is told
             return (str(error) if isinstance(error, TradingError) else type(error).__name__), 0.0

@@ -183,8 +183,15 @@ def instrument(info: SymbolInfo) -> Instrument:
         price_precision=info.price_precision,
         qty_precision=info.quantity_precision,
         status=info.status,
-        liquidation_fee=Decimal(info.liquidation_fee),
+        liquidation_fee=_rate(info.liquidation_fee),
     )
+
+
+def _rate(text: str) -> Decimal:
+    try:
+        return Decimal(text or 0)
+    except ArithmeticError:
+        raise Malformed(f"{text!r} is no number") from None
 
 
 def _number(value: Number) -> Decimal:

@@ -1,0 +1,70 @@
+"""Margin calls: advice to accounts whose positions come near their liquidation (binance-usdm.md §11.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from trading.core import records
+from trading.core.venue import Venue
+from trading.gateways.binance import wire
+from trading.model import ZERO, Instrument, MarginMode
+from trading.sandbox.holdings import isolated_margin
+from trading.sandbox.shapes import fixed, short
+
+CALL = Decimal("0.8")
+"""The part of the margin balance that the maintenance margin may take before an account is called."""
+
+
+class Alarm:
+    """Calls an account once each time it comes into danger."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._called: set[tuple[str, str]] = set()
+        """Account and symbol; "" = the cross positions together."""
+
+    def calls(self, now: int, rules: dict[str, Instrument]) -> Iterator[tuple[str, wire.MarginCall]]:
+        """The calls that are due, by account."""
+        for account in self._venue.accounts:
+            held = [view for view in self._venue.positions(account) if view.qty]
+            cross = [view for view in held if view.margin_mode is MarginMode.CROSS]
+            wallet = self._venue.funds(account).cross_wallet
+            balance = wallet + sum((view.unrealized_pnl for view in cross), ZERO)
+            if self._is_due(account, "", cross, balance):
+                yield account, _call(now, cross, rules, short(wallet))
+            for view in held:
+                own = [view] if view.margin_mode is MarginMode.ISOLATED else []
+                if self._is_due(account, view.symbol, own, isolated_margin(view)):
+                    yield account, _call(now, own, rules, None)
+
+    def _is_due(self, account: str, symbol: str, views: list[records.PositionView], balance: Decimal) -> bool:
+        needed = sum((view.maintenance for view in views), ZERO)
+        if not views or needed < balance * CALL:
+            self._called.discard((account, symbol))
+            return False
+        if (account, symbol) in self._called:
+            return False
+        self._called.add((account, symbol))
+        return True
+
+
+def _call(
+    now: int, views: list[records.PositionView], rules: dict[str, Instrument], wallet: Decimal | None
+) -> wire.MarginCall:
+    positions = [
+        wire.CalledPosition(
+            symbol=view.symbol,
+            position_side="BOTH",
+            qty=fixed(view.qty, rules[view.symbol].qty_precision),
+            margin_type="ISOLATED" if view.margin_mode is MarginMode.ISOLATED else "CROSSED",
+            isolated_wallet=short(view.isolated_wallet),
+            mark=short(view.mark),
+            unrealized=short(view.unrealized_pnl),
+            maintenance=short(view.maintenance),
+        )
+        for view in views
+    ]
+    if wallet is None:
+        return wire.MarginCall(event_time=now, positions=positions)
+    return wire.MarginCall(event_time=now, cross_wallet=wallet, positions=positions)
