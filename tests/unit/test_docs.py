@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import sentences
+from docs import diagrams
 from trading.parameters import clean
 from trading.parameters.line import parse_line
 from trading.views import Declined
@@ -56,3 +57,7 @@ def test_no_project_file_names_an_address_of_this_machine_or_a_registry() -> Non
     for place in ("requirements.lock", "requirements-dev.lock", "pyproject.toml", "Dockerfile", "scripts/setup.sh"):
         text = (ROOT / place).read_text("utf-8")
         assert "://" not in text.replace("://…", ""), place
+
+
+def test_the_diagrams_are_those_of_the_tables() -> None:
+    assert (ROOT / "docs" / "lifecycle.md").read_text("utf-8") == diagrams.page(), "run: python -m docs.diagrams"
