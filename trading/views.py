@@ -123,6 +123,83 @@ class Card(Struct, frozen=True):
     note: str = ""
 
 
+class Changed(Struct, frozen=True):
+    """One parameter before and after, as canonical text; empty = none."""
+
+    name: str
+    before: str
+    after: str
+
+
+class Change(Struct, frozen=True):
+    """What an edit of a bot would change."""
+
+    fields: tuple[Changed, ...]
+    worst_before: Decimal | None = None
+    """Worst-case loss in quote; None where no plan runs."""
+    worst_after: Decimal | None = None
+    price: Decimal | None = None
+
+
+class FillRow(Struct, frozen=True):
+    """One trade of a bot, with what our ledger booked for it."""
+
+    time: int
+    side: Side
+    price: Decimal
+    qty: Decimal
+    fee: Decimal
+    """In quote."""
+    matched: Decimal
+    pairs: int
+    slot: str
+    """Its number, or `o` (initial order), `c` (closing)."""
+
+
+class DayRow(Struct, frozen=True):
+    """What one UTC day brought."""
+
+    start: int
+    """Midnight, ms."""
+    matched: Decimal
+    pairs: int
+    fills: int
+    fees: Decimal
+
+
+class Performance(Struct, frozen=True):
+    """How one bot has done. Money is quote; APRs are fractions a year, None under 24 h."""
+
+    days: tuple[DayRow, ...]
+    """Oldest first, those with fills."""
+    running: int
+    """ms from the first start until now, or until the last fill of a bot that is over."""
+    grid_apr: Decimal | None
+    total_apr: Decimal | None
+
+
+class PanicBot(Struct, frozen=True):
+    """One bot on its way down."""
+
+    bot: int
+    symbol: str
+    status: str
+    reason: str
+    orders: int
+    position: Decimal
+
+
+class Aftermath(Struct, frozen=True):
+    """What the exchange says is left on an account, read after everything was stopped."""
+
+    ours: int
+    """Resting orders of this installation."""
+    foreign: int
+    """Resting orders of others."""
+    positions: tuple[PositionRow, ...]
+    time: int
+
+
 class OrderRow(Struct, frozen=True):
     """A resting order of the account."""
 

@@ -185,15 +185,17 @@ class Floor:
 
     def step(self, market: Market, price: Decimal, beyond: Decimal, now: int) -> bool:
         """A path on its way to `price` stops at the first resting order it reaches, which fills whole."""
-        order = market.bids.reached(price + beyond)
-        if order is None:
-            order = market.asks.reached(price - beyond)
-            if order is None:
-                market.last = price
-                return False
-            market.last = order.price + beyond
+        bid, ask = market.bids.edge, market.asks.edge
+        if beyond:
+            bid, ask = bid - beyond, ask + beyond
+        if bid >= price:
+            order, market.last = market.bids.best(), bid
+        elif ask <= price:
+            order, market.last = market.asks.best(), ask
         else:
-            market.last = order.price - beyond
+            market.last = price
+            return False
+        assert order is not None
         market.trades += 1
         self.fill(order, order.price, order.remaining, True, now)
         return True

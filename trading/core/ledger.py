@@ -95,6 +95,12 @@ class Ledger:
         books = self.books
         return books.entry_cost / books.position if books.position else ZERO
 
+    @property
+    def lot_entry(self) -> Decimal:
+        """The average entry of the open lots, to which `unmatched` relates; 0 when flat."""
+        books = self.books
+        return books.cost / books.position if books.position else ZERO
+
     def unmatched(self, mark: Decimal) -> Decimal:
         """Open lots at `mark` against their entry, less their entry fees, in quote."""
         books = self.books

@@ -21,7 +21,7 @@ from trading.core.lifecycle import OVER, Status
 from trading.core.stretch import Stretch
 from trading.core.venue import Venue
 from trading.messages import Event, Filled, Foreign, Intent, Mark, Quote, Reason, Reconcile, Refused, Start, Tick
-from trading.model import ZERO, Bracket, Instrument
+from trading.model import ZERO, Bracket, ClientOrderId, Instrument
 from trading.ports import SnapshotRequest
 from trading.strategies.grid import Grid, GridPlan
 
@@ -90,6 +90,7 @@ class Outcome(Struct, frozen=True):
     total_apr: Decimal | None
     """Fractions a year; None under 24 hours."""
     margin_refusals: int
+    """Orders that the venue refused for want of margin, each once however often it was tried."""
     liquidated: bool
     status: Status
     reason: str
@@ -141,11 +142,14 @@ class Replay:
         """None until the first price is known."""
         self._make = plan
         self._fundings = list(self.rules.funding)[::-1]
-        self._candles = self._fills = self._refusals = 0
+        self._candles = self._fills = 0
+        self._refused: set[ClientOrderId] = set()
         self._first = self._last = self._price = ZERO
         self._began = self._time = self._length = 0
         self._most = self._peak = self._fall = ZERO
-        self._quiet_low = self._quiet_high = ZERO
+        self._quiet_low = self._quiet_high = self._rest = self._held = ZERO
+        self._is_watched = True
+        """Whether the engine must see every price: slots wait for one."""
         self._trigger: Decimal | None = None
         """While the bot waits for it."""
 
@@ -201,16 +205,16 @@ class Replay:
 
     def _walk(self, stretch: Stretch, at: int) -> None:
         """One candle, point by point."""
-        if at:  # its straight way from the last close
+        if at and (self._trigger is not None or self._fundings):  # its straight way from the last close
             self._price = stretch.close(at - 1)
-        time = int(stretch.times[at])
+        time, length = int(stretch.times[at]), self._length
         for index, price in enumerate(stretch.path(at)):
-            self._point(time + index * self._length // 4, price)
+            self._point(time + index * length // 4, price)
         self._bound()
 
     def _point(self, now: int, price: Decimal) -> None:
         """A point of the path: the way to it, its fills, its stops, and what `total` is there."""
-        while self._fundings and self._fundings[-1][0] <= now:
+        while self._fundings and self._fundings[-1][0] < now:
             self._settle(*self._fundings.pop())
         trigger = self._trigger
         if trigger is not None:
@@ -218,15 +222,25 @@ class Replay:
                 self._price = price
                 return
             self._start(trigger, now)
-        if not self._quiet_low < price < self._quiet_high:
+        is_loud = not self._quiet_low < price < self._quiet_high
+        if is_loud:
             self._go(now, price)
-            self._judge(now, price)
         self._price = price
-        total = self._engine.ledger.total(price)
+        while self._fundings and self._fundings[-1][0] == now:  # after the fills of its own instant, before its stops
+            self._settle(*self._fundings.pop())
+        if is_loud:
+            self._judge(now, price)
+            self._weigh()
+        total = self._rest + self._held * price
         if total > self._peak:
             self._peak = total
         elif self._peak - total > self._fall:
             self._fall = self._peak - total
+
+    def _weigh(self) -> None:
+        """`total` at any price is `rest` + `held` · price until the next fill or funding."""
+        ledger = self._engine.ledger
+        self._held, self._rest = ledger.position, ledger.total(ZERO)
 
     # ------------------------------------------------------------------ the bot
 
@@ -284,26 +298,31 @@ class Replay:
         self._tell(Start(now))
         self._snapshot(now)
         self._deliver(now)
+        self._calm()
+        self._weigh()
 
     def _go(self, now: int, price: Decimal) -> None:
         """The straight way to `price`, order by order."""
         advance, symbol = self._venue.advance, self._symbol
         while advance(symbol, price, now):
-            self._tell(self._quote(now))
+            if self._is_watched:
+                self._tell(self._quote(now))
             self._deliver(now)
-        engine = self._engine
-        if engine.holds.by_slot or self._grid.watches_quotes:
+            self._calm()
+            if self._quiet_low < price < self._quiet_high:
+                return
+        if self._is_watched:
             self._tell(self._quote(now))
-            if engine.holds.by_slot:
+            if self._engine.holds.by_slot:
                 self._tell(Tick(now))
             self._deliver(now)
-        self._calm()
+            self._calm()
 
     def _judge(self, now: int, price: Decimal) -> None:
         if self._stops and self._engine.status not in OVER:
-            self._tell(self._quote(now))
             self._tell(Mark(now, price))
             self._deliver(now)
+            self._calm()
 
     def _settle(self, time: int, rate: Decimal) -> None:
         """A funding at tape time, on the mark of the point before it."""
@@ -311,6 +330,8 @@ class Replay:
             self._venue.reach(self._symbol, self._price, time)
             self._venue.settle_funding(self._symbol, rate, time)
             self._deliver(time)
+            self._calm()
+            self._weigh()
 
     def _quote(self, now: int) -> Quote:
         price = self._venue.last(self._symbol)
@@ -333,21 +354,24 @@ class Replay:
 
     def _deliver(self, now: int) -> None:
         """Until nothing more happens."""
-        engine, ledger = self._engine, self._engine.ledger
-        while events := self._broker.take():
+        engine, take = self._engine, self._broker.take
+        while events := take():
             for _, event in events:
-                self._tell(event)
-                if isinstance(event, Filled | Foreign):
-                    self._note(event)
-                    ledger.settle(event.trade)
-                elif isinstance(event, Refused) and event.reason is Reason.MARGIN:
-                    self._refusals += 1
-        engine.fills.clear()
+                for intent in engine.handle(event):
+                    self._carry(intent, event.time)
+                kind = type(event)
+                if kind is Filled or kind is Foreign:
+                    self._note(event)  # type: ignore[arg-type]
+                elif kind is Refused and event.reason is Reason.MARGIN:  # type: ignore[attr-defined]
+                    self._refused.add(event.cid)  # type: ignore[attr-defined]
 
     def _note(self, event: Filled | Foreign) -> None:
         if isinstance(event, Filled) and isinstance(event.cid.slot, int):
             self._fills += 1
-        self._most = max(self._most, abs(self._engine.ledger.position))
+        engine = self._engine
+        engine.fills.clear()
+        engine.ledger.settle(event.trade)
+        self._most = max(self._most, abs(engine.ledger.position))
         if self.trace is not None:
             self.trace.deals.append(Deal(event.time, event.price, event.qty * event.side.sign))
 
@@ -355,10 +379,14 @@ class Replay:
 
     def _calm(self) -> None:
         """The prices between which a point fills nothing and nobody looks at it."""
-        if self._stops or self.rules.brackets or self._grid.watches_quotes or self._engine.holds.by_slot:
+        self._is_watched = bool(self._grid.watches_quotes or self._engine.holds.by_slot)
+        if not self._is_watched and self._engine.bid:
+            # nobody asks for the price now, and what the engine knew of it grows old
+            self._engine.handle(Quote(self._began, ZERO, ZERO))
+        if self._stops or self.rules.brackets or self._is_watched:
             self._quiet_low = self._quiet_high = ZERO
-            return
-        self._quiet_low, self._quiet_high = self._venue.edges(self._symbol)
+        else:
+            self._quiet_low, self._quiet_high = self._venue.edges(self._symbol)
 
     def _bound(self) -> None:
         """The prices between which no candle changes anything but the last price."""
@@ -375,6 +403,16 @@ class Replay:
         self._low, self._high = float(low), float(high)
 
     def _live_bounds(self) -> tuple[Decimal, Decimal]:
+        if self._is_watched or self._stops or self.rules.brackets:
+            lows, highs = self._watched_bounds()
+        else:
+            lows, highs = [self._quiet_low], [self._quiet_high]
+        if self._held:
+            self._add_extremes(self._held, lows, highs)
+        return max(lows), min(highs)
+
+    def _watched_bounds(self) -> tuple[list[Decimal], list[Decimal]]:
+        """Where orders, gates, stops and liquidation lie."""
         low, high = self._venue.edges(self._symbol)
         lows, highs = [low], [high]
         gate = self._grid.gate
@@ -384,19 +422,16 @@ class Replay:
             for stop in (self._grid.plan.stop_loss, self._grid.plan.stop_loss_high, self._grid.plan.take_profit):
                 if stop is not None:
                     (highs if stop > self._price else lows).append(stop)
-        position = self._engine.ledger.position
-        if position:
-            self._add_extremes(position, lows, highs)
-            if self.rules.brackets:
-                at = self._venue.position(ACCOUNT, self._symbol).liquidation_price
-                if at:
-                    (highs if position < 0 else lows).append(at)
-        return max(lows), min(highs)
+        if self.rules.brackets and self._held:
+            at = self._venue.position(ACCOUNT, self._symbol).liquidation_price
+            if at:
+                (highs if self._held < 0 else lows).append(at)
+        return lows, highs
 
     def _add_extremes(self, position: Decimal, lows: list[Decimal], highs: list[Decimal]) -> None:
         """The prices at which `total` is at a new peak, or further below it than ever."""
-        rest = self._engine.ledger.total(ZERO)
-        peak, fall = (self._peak - rest) / position, (self._peak - self._fall - rest) / position
+        high = self._peak - self._rest
+        peak, fall = high / position, (high - self._fall) / position
         if position > 0:
             highs.append(peak)
             lows.append(fall)
@@ -427,12 +462,12 @@ class Replay:
                 funding=books.funding,
                 total=total,
                 position=ledger.position,
-                avg_entry=ledger.avg_entry,
+                avg_entry=ledger.lot_entry,
                 max_position=self._most,
                 max_drawdown=self._fall,
                 grid_apr=self._apr(books.matched, span),
                 total_apr=self._apr(total, span),
-                margin_refusals=self._refusals,
+                margin_refusals=len(self._refused),
                 liquidated=engine.status is Status.FAILED and engine.kept.reason == "liquidated",
                 status=engine.status,
                 reason=engine.kept.reason,

@@ -56,7 +56,7 @@ class Stretch(Struct, frozen=True):
         first = Decimal(cells[self.at[0]].decode())
         if self.ids is not None:
             return (first,)
-        high, low, last = (Decimal(cells[place].decode()) for place in self.at[1:])
+        high, low, last = map(Decimal, map(bytes.decode, (cells[self.at[1]], cells[self.at[2]], cells[self.at[3]])))
         return (first, low, high, last) if last >= first else (first, high, low, last)
 
 

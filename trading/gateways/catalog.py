@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from weakref import WeakValueDictionary
+
 from trading.gateways.binance import wire
 from trading.gateways.binance.gateway import BinanceGateway
+from trading.gateways.limiter import Address
 from trading.model import Bracket, Environment, Instrument
 from trading.ports import Account, Broken, Credentials, Endpoints, Gateway
 
@@ -12,6 +15,7 @@ BINANCE = {
         rest="https://fapi.binance.com",
         ws_api="wss://ws-fapi.binance.com/ws-fapi/v1",
         streams="wss://fstream.binance.com",
+        keys="https://api.binance.com",
     ),
     Environment.TESTNET: Endpoints(
         rest="https://demo-fapi.binance.com",
@@ -22,6 +26,8 @@ BINANCE = {
 """Where Binance's environments live (binance-usdm.md §2.1); a sandbox brings its own endpoints."""
 
 VENUES = ("binance",)
+_ADDRESSES: WeakValueDictionary[str, Address] = WeakValueDictionary()
+"""By REST endpoint: the budgets and bans that the accounts of this process share there."""
 
 
 def local(port: int, host: str = "127.0.0.1") -> Endpoints:
@@ -31,14 +37,20 @@ def local(port: int, host: str = "127.0.0.1") -> Endpoints:
     )
 
 
-def open_gateway(account: Account, credentials: Credentials) -> Gateway:
-    """The gateway of `account`, not yet connected; raises Broken for what we cannot serve."""
+def open_gateway(account: Account, credentials: Credentials, allow_withdraw: bool = False) -> Gateway:
+    """The gateway of `account`, not yet connected; raises Broken for what we cannot serve.
+
+    A key that may withdraw is refused at connect unless `allow_withdraw`.
+    """
     if account.venue != "binance":
         raise Broken(f"no such venue: {account.venue}")
     endpoints = account.endpoints or BINANCE.get(account.environment)
     if endpoints is None:
         raise Broken(f"{account.environment.value} accounts need endpoints")
-    return BinanceGateway(endpoints, credentials)
+    address = _ADDRESSES.get(endpoints.rest)
+    if address is None:
+        address = _ADDRESSES[endpoints.rest] = Address()
+    return BinanceGateway(endpoints, credentials, address, allow_withdraw)
 
 
 def recorded_rules(answer: bytes) -> dict[str, Instrument]:

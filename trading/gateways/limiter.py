@@ -6,7 +6,7 @@ Time is given in (ms of the venue's clock), so the arithmetic is testable; nothi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Protocol
 
@@ -99,17 +99,17 @@ class Address:
     def __init__(self) -> None:
         self.weight = Weight(2400)
         self.blocked_until = 0
-        self.is_banned = False
-        """Whether the venue spoke of a ban, not only of a limit."""
+        self.banned_until = 0
+        """The venue spoke of a ban, not only of a limit; 0 = never."""
+        self.on_ban: set[Callable[[], None]] = set()
 
     def block(self, until: int, is_ban: bool = False) -> None:
         """Nothing may be sent before `until`."""
-        if until > self.blocked_until:
-            self.blocked_until, self.is_banned = until, is_ban
-
-    def banned_until(self, now: int) -> int:
-        """When the ban ends; 0 = there is none."""
-        return self.blocked_until if self.is_banned and self.blocked_until > now else 0
+        self.blocked_until = max(self.blocked_until, until)
+        if is_ban:
+            self.banned_until = max(self.banned_until, until)
+            for tell in tuple(self.on_ban):
+                tell()
 
 
 class Overload:

@@ -73,6 +73,8 @@ def card(row: BotRow, engine: Engine, worker: Worker | None) -> Card:
     mark = engine.mark if engine.mark and quote is not None else mid
     books, ledger = engine.ledger.books, engine.ledger
     params = clean(row.parameters) if plan is None else None
+    stops = plan if plan is not None and engine.status.is_live else clean(row.parameters)
+    """A grid that is over starts next with what was edited since."""
     flat = not ledger.position
     unmatched = ledger.unmatched(mark or ZERO) if mark is not None or flat else None
     rows = levels(engine) if engine.status in (Status.RUNNING, Status.PAUSED) else []
@@ -108,11 +110,11 @@ def card(row: BotRow, engine: Engine, worker: Worker | None) -> Card:
         created=row.created,
         orders_working=len(engine.orders),
         missing=tuple(r for r in rows if r.state not in ("working", "sent")),
-        stop_loss=plan.stop_loss if plan else None,
-        stop_loss_high=plan.stop_loss_high if plan else None,
-        take_profit=plan.take_profit if plan else None,
+        stop_loss=stops.stop_loss,
+        stop_loss_high=stops.stop_loss_high,
+        take_profit=stops.take_profit,
         parameters=dict(row.parameters),
-        note=row.note,
+        note=row.note or row.parameters.get("note", ""),
     )
 
 

@@ -14,21 +14,28 @@ import structlog
 from trading import plan as planning
 from trading.core.engine import Engine
 from trading.core.lifecycle import IllegalMove, Move, Status, after
-from trading.live import cards
+from trading.live import cards, edits, performance
 from trading.live.session import Session
 from trading.live.worker import Open, Worker
-from trading.messages import Begin, Command, Fail, Pause, PlaceAgain, Quote, Reset, Resume, Start, Stop
+from trading.messages import Begin, Cancel, Command, Edit, Fail, Pause, PlaceAgain, Quote, Reset, Resume, Start, Stop
 from trading.model import ZERO, Candle, ClientOrderId, Instrument
 from trading.parameters import GridParameters, clean
+from trading.plan import stops
+from trading.plan.exposure import Cross
 from trading.ports import Account, Books, BotRow, Gateway, Journal, TradingError
 from trading.strategies.grid import Grid, GridPlan
 from trading.views import (
+    Aftermath,
     BalanceRow,
     Card,
+    Change,
     Declined,
+    FillRow,
     HealthRow,
     LevelRow,
     OrderRow,
+    PanicBot,
+    Performance,
     PositionRow,
     Preview,
     Refusal,
@@ -66,6 +73,8 @@ class Desk:
         self._rules: dict[int, tuple[int, dict[str, Instrument]]] = {}
         self._install = ""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._runs: dict[int, asyncio.Task[None]] = {}
+        """Each account's worker at work."""
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -80,7 +89,7 @@ class Desk:
             if bot.engine.status.is_live:
                 await self._engage(bot)
         for worker in self._workers.values():
-            self._spawn(worker.run())
+            self._runs[worker.account.id] = self._spawn(worker.run())
 
     async def close(self) -> None:
         """Stop the workers; orders stay on the exchange, the journal's owner flushes what is left."""
@@ -117,11 +126,21 @@ class Desk:
         if instrument is None:
             instrument = await self._cached_instrument(row)
         plan = strategy.plan if strategy is not None else None
+        if kept is not None and kept.status.is_live and plan is not None:
+            row = await self._mended(row, plan)
         labels = cards.labels(row, worker.account if worker else None, instrument, plan)
         engine = Engine(self._install, row.id, instrument, labels, kept, strategy)
         bot = Bot(row, engine)
         self._bots[row.id] = bot
         return bot
+
+    async def _mended(self, row: BotRow, plan: GridPlan) -> BotRow:
+        """A crash between an edit's two commits leaves the running plan ahead of the row: the plan counts."""
+        torn = edits.torn(row.parameters, plan)
+        if torn is None:
+            return row
+        await self.books.set_parameters(row.id, torn, row.note)
+        return msgspec.structs.replace(row, parameters=torn)
 
     async def _cached_instrument(self, row: BotRow) -> Instrument:
         worker = self._workers.get(row.account)
@@ -438,6 +457,162 @@ class Desk:
             self._bots.pop(bot, None)
             await self.books.audit(user, "delete", f"bot {bot}", "done", self.clock())
 
+    # ------------------------------------------------------------------ editing
+
+    async def propose(self, bot: int, changes: Mapping[str, str]) -> Change:
+        """What `edit` with these changes would do, with the same noes; nothing is changed."""
+        return (await self._changed(self._bot(bot), changes))[1]
+
+    async def edit(self, bot: int, user: int, changes: Mapping[str, str]) -> Change:
+        """Change stop-loss, take-profit or note, running or not; an empty text takes one away.
+
+        A running grid is judged by its new stops once they are committed.
+        """
+        found = self._bot(bot)
+        async with found.busy:
+            texts, change, plan = await self._changed(found, changes)
+            if not change.fields:
+                return change
+            if plan is not None and found.session is not None:
+                try:
+                    edit = Edit(self.clock(), plan.stop_loss, plan.stop_loss_high, plan.take_profit)
+                    await found.session.do(edit)
+                except IllegalMove as error:
+                    values = {"bot": str(bot), "status": error.status.value, "move": error.move.value}
+                    raise Declined(Refusal("illegal_move", values)) from None
+            note = texts.get("note", "")
+            await self.books.set_parameters(bot, texts, note)
+            found.row = msgspec.structs.replace(found.row, parameters=texts, note=note)
+            outcome = "; ".join(f"{each.name}: {each.before or '-'} -> {each.after or '-'}" for each in change.fields)
+            await self.books.audit(user, "edit", f"bot {bot}", outcome, self.clock())
+            return change
+
+    async def _changed(
+        self, bot: Bot, changes: Mapping[str, str]
+    ) -> tuple[dict[str, str], Change, GridPlan | None]:
+        """The parameters after `changes`, what that means, and the running plan with its new stops."""
+        if bot.engine.status in (Status.STOPPING, Status.RESETTING):
+            values = {"bot": str(bot.row.id), "status": bot.engine.status.value, "move": "edit"}
+            raise Declined(Refusal("illegal_move", values))
+        before = {**bot.row.parameters, "note": bot.row.note or bot.row.parameters.get("note", "")}
+        texts = edits.edited(before, changes)
+        strategy = bot.engine.strategy
+        fields = edits.differences(edits.edited(before, {}), texts)
+        if not bot.engine.status.is_live or not isinstance(strategy, Grid):
+            return texts, Change(fields), None
+        if all(each.name == "note" for each in fields):
+            return texts, Change(fields), strategy.plan
+        account, plan = bot.row.account, strategy.plan
+        price = self._card(bot).price
+        cross = Cross(plan.investment)
+        try:
+            gateway = self._gateway(account)
+            brackets = await gateway.brackets(plan.instrument.symbol)
+            wallet = next((b.wallet for b in await gateway.balances() if b.asset == plan.instrument.quote), ZERO)
+            cross = Cross(wallet)
+        except TradingError as error:
+            raise self._down(account, error) from error
+        moved = stops.moved(clean(texts), plan, price, brackets, cross)
+        return texts, Change(fields, moved.worst_before, moved.worst_after, price), moved.plan
+
+    # ------------------------------------------------------------------ a whole account
+
+    async def panic(self, account: int, user: int, close: bool) -> list[int]:
+        """Stop every live bot of the account; their numbers. Returns once each is committed to stop.
+
+        Works while the exchange is away: the bots stay STOPPING until it confirms. See `panicking`, `aftermath`.
+        """
+        self._worker(account)
+        live = [bot.row.id for bot in self._of(account) if bot.engine.status.is_live]
+        outcome = "close" if close else "keep"
+        await self.books.audit(user, "panic", f"account {account}", f"{outcome}, {len(live)} bots", self.clock())
+        done = await asyncio.gather(*(self._halt(bot, user, close) for bot in live), return_exceptions=True)
+        for bot, error in zip(live, done, strict=True):
+            if isinstance(error, BaseException):
+                log.error("panic_not_obeyed", bot=bot, error=str(error))
+        return live
+
+    async def _halt(self, bot: int, user: int, close: bool) -> None:
+        engine = self._bot(bot).engine
+        if engine.status is Status.STOPPING and (engine.kept.close or not close):
+            return
+        await self.stop(bot, user, close)
+
+    def _of(self, account: int) -> list[Bot]:
+        return [bot for bot in self._bots.values() if bot.row.account == account]
+
+    def panicking(self, bots: list[int]) -> list[PanicBot]:
+        """How far these bots are on their way down."""
+        found = [self._bots[bot] for bot in bots if bot in self._bots]
+        return [
+            PanicBot(
+                bot.row.id,
+                bot.row.symbol,
+                bot.engine.status.value,
+                bot.engine.kept.reason,
+                len(bot.engine.orders),
+                bot.engine.ledger.position,
+            )
+            for bot in found
+        ]
+
+    async def aftermath(self, account: int) -> Aftermath:
+        """What the exchange says is left; orders of ours that no live bot owns are cancelled on the way."""
+        gateway = self._gateway(account)
+        try:
+            orders = await gateway.open_orders()
+            strays = [(symbol, cid) for symbol, cid in map(self._ours, orders) if cid is not None]
+            for symbol, cid in strays:
+                owner = self._bots.get(cid.bot)
+                if owner is None or not owner.engine.status.is_live:
+                    gateway.send(Cancel(symbol, cid))
+        except TradingError as error:
+            raise self._down(account, error) from error
+        positions = tuple(await self.positions(account))
+        return Aftermath(len(strays), len(orders) - len(strays), positions, self.clock())
+
+    def _ours(self, order: tuple[str, object]) -> tuple[str, ClientOrderId | None]:
+        symbol, working = order
+        cid: ClientOrderId | None = getattr(working, "cid", None)
+        return symbol, cid if cid is not None and cid.install == self._install else None
+
+    async def check_account(self, account: int) -> list[HealthRow]:
+        """Whether the keys work and what they may do: one row for each question."""
+        worker = self._worker(account)
+        rows = [HealthRow("reach", worker.is_up, "" if worker.is_up else "down", {"why": worker.why})]
+        gateway = worker.gateway
+        if gateway is None:
+            return rows
+        try:
+            balances = await gateway.balances()
+            rows.append(HealthRow("keys", True))
+            held = {each.asset: each for each in balances if each.wallet}
+            rows.append(HealthRow("funds", bool(held), "" if held else "empty", {"assets": ", ".join(held)}))
+            is_hedge = await gateway.is_hedge_mode()
+            rows.append(HealthRow("mode", not is_hedge, "hedge" if is_hedge else ""))
+        except TradingError as error:
+            rows.append(HealthRow("keys", False, "refused", {"why": str(error)[:200]}))
+            return rows
+        withdrawals = gateway.health().withdrawals.value
+        rows.append(HealthRow("withdrawals", withdrawals != "allowed", f"withdrawals_{withdrawals}"))
+        return rows
+
+    async def remove_account(self, account: int, user: int) -> None:
+        """Forget an account and its keys; declined while bots stand on it or where its keys are the environment's."""
+        worker = self._worker(account)
+        bots = len(self._of(account))
+        if bots:
+            raise Declined(Refusal("account_in_use", {"account": worker.account.name, "bots": str(bots)}))
+        if not await self.books.forget_account(account):
+            raise Declined(Refusal("account_of_environment", {"account": worker.account.name}))
+        self._workers.pop(account)
+        self._rules.pop(account, None)
+        run = self._runs.pop(account, None)
+        if run is not None:
+            run.cancel()
+        await worker.close()
+        await self.books.audit(user, "remove", f"account {account}", "done", self.clock())
+
     # ------------------------------------------------------------------ showing
 
     def _card(self, bot: Bot) -> Card:
@@ -450,6 +625,20 @@ class Desk:
 
     def card(self, bot: int) -> Card:
         return self._card(self._bot(bot))
+
+    async def performance(self, bot: int) -> Performance:
+        """How it has done, day by day and a year."""
+        found = self._bot(bot)
+        until = self.clock()
+        if not found.engine.status.is_live:
+            last = await self.books.fills(bot, 1)
+            until = last[0].time if last else until
+        return performance.performance(self._card(found), await self.books.days(bot), until)
+
+    async def fills(self, bot: int, since: int = 0) -> list[FillRow]:
+        """Every trade from `since` on, ms, oldest first."""
+        self._bot(bot)
+        return [performance.fill(*each) for each in await self.books.history(bot, since)]
 
     def levels(self, bot: int) -> list[LevelRow]:
         """Every slot with its order, or why it has none."""

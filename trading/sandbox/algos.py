@@ -112,8 +112,7 @@ def _price_match(fields: Fields, kind: AlgoType) -> str:
 
 
 def place(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AlgoAnswer:
-    if (fields.get("newOrderRespType") or "ACK") not in ("ACK", "RESULT"):
-        raise Refusal(-1136)
+    orders.style_of(fields)
     algo = exchange.algos.place(caller.account, algo_request(exchange, caller, fields), exchange.now())
     return answer(algo, exchange.rules[algo.request.symbol])
 

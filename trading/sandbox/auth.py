@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import unquote_plus, urlencode
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from trading.sandbox.refusal import Refusal, missing
 
@@ -19,6 +27,29 @@ LEAD = 1000
 def digest(secret: str, payload: bytes) -> str:
     """Lower-case hex HMAC-SHA256 of `payload`."""
     return hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
+
+
+def can_log_on(secret: str) -> bool:
+    """Whether an account may authorise a whole WebSocket API session: its key is Ed25519, `secret` the public half."""
+    return secret.startswith("-----BEGIN") and isinstance(load_pem_public_key(secret.encode()), Ed25519PublicKey)
+
+
+def is_signed(secret: str, payload: bytes, signature: str) -> bool:
+    """Whether `signature` over `payload` is of `secret`: an HMAC secret, or the PEM of an Ed25519 or RSA public key."""
+    if not secret.startswith("-----BEGIN"):
+        return same(digest(secret, payload), signature)
+    key = load_pem_public_key(secret.encode())
+    try:
+        given = b64decode(signature, validate=True)
+        if isinstance(key, Ed25519PublicKey):
+            key.verify(given, payload)
+        elif isinstance(key, RSAPublicKey):
+            key.verify(given, payload, PKCS1v15(), SHA256())
+        else:
+            return False
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def without_signature(raw: bytes) -> tuple[bytes, str]:
@@ -48,7 +79,7 @@ def check_rest(secret: str, query: bytes, body: bytes) -> None:
     signature = in_query or in_body
     if not signature:
         raise missing("signature")
-    if not same(digest(secret, bare_query + bare_body), signature):
+    if not is_signed(secret, bare_query + bare_body, signature):
         raise Refusal(-1022)
 
 
@@ -59,9 +90,9 @@ def check_socket(secret: str, params: Mapping[str, str]) -> None:
         raise missing("signature")
     pairs = sorted(pair for pair in params.items() if pair[0] != "signature")
     joined = "&".join(f"{name}={value}" for name, value in pairs)
-    if same(digest(secret, joined.encode()), signature):
+    if is_signed(secret, joined.encode(), signature):
         return
-    if not same(digest(secret, urlencode(pairs).encode()), signature):
+    if not is_signed(secret, urlencode(pairs).encode(), signature):
         raise Refusal(-1022)
 
 
@@ -76,16 +107,27 @@ def check_clock(params: Mapping[str, str], now: int) -> None:
         timestamp = int(params["timestamp"])
     except (KeyError, ValueError):
         raise missing("timestamp") from None
+    window = _window(params)
+    if timestamp >= now + LEAD:
+        raise Refusal(-1021, f"Timestamp for this request was {LEAD}ms ahead of the server's time.")
+    if now - timestamp > window:
+        raise Refusal(-1021)
+
+
+def _window(params: Mapping[str, str]) -> int:
     try:
         window = int(params.get("recvWindow") or DEFAULT_WINDOW)
     except ValueError:
         raise missing("recvWindow") from None
     if not 0 < window <= LONGEST_WINDOW:
         raise Refusal(-1131, "recvWindow must be less than 60000.")
-    if timestamp >= now + LEAD:
-        raise Refusal(-1021, f"Timestamp for this request was {LEAD}ms ahead of the server's time.")
-    if now - timestamp > window:
-        raise Refusal(-1021)
+    return window
+
+
+def check_engine(params: Mapping[str, str], now: int) -> None:
+    """The matching engine looks at the clock again: -5028 for an order that was under way too long."""
+    if now - int(params["timestamp"]) > _window(params):
+        raise Refusal(-5028)
 
 
 class Keyring(Protocol):

@@ -16,6 +16,8 @@ from trading.sandbox.tape import Print
 
 BURST = 0.005
 """Seconds a tape may run before the sockets get their turn."""
+INVENTED = 14_400
+"""One-minute bars of the past that are made up at the start, for all instruments together."""
 SLEPT = 1.0
 """Seconds behind from which the walk does not catch up (the machine was asleep)."""
 
@@ -121,10 +123,12 @@ class Walk:
                 self._first = move
                 break
             self._apply(move)
+        # A day for a few instruments; for hundreds of them an hour, so that the start takes no minute.
+        minutes = max(60, min(1440, INVENTED // max(1, len(self._exchange.tapes))))
         for symbol, tape in self._exchange.tapes.items():
             last, bars = self._exchange.venue.last(symbol), list(tape.bars)
             tape.bars.clear()
-            tape.invent(last, self._exchange.now(), self._seed)
+            tape.invent(last, self._exchange.now(), self._seed, minutes)
             tape.bars.extend(bars)
 
     def go(self) -> None:

@@ -183,7 +183,7 @@ class Exchange:
         """An answer that never changes, encoded once."""
         found = self._cached.get(name)
         if found is None:
-            found = self._cached[name] = msgspec.json.encode(make())
+            found = self._cached[name] = wire.encode(make())
         return found
 
     def note_amendment(self, order: records.Order, was: tuple[Decimal, Decimal], modify_id: int | None) -> None:

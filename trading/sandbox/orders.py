@@ -140,11 +140,16 @@ def check_position_side(exchange: Exchange, caller: Caller, fields: Fields, redu
         raise Refusal(-1020, "This sandbox trades in one-way mode only.")
 
 
-def place(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
-    """A new order; ACK says NEW whatever happened since, RESULT the end of MARKET, IOC and FOK."""
+def style_of(fields: Fields) -> str:
     style = fields.get("newOrderRespType") or "ACK"
     if style not in ("ACK", "RESULT"):
         raise Refusal(-1136)
+    return style
+
+
+def place(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    """A new order; ACK says NEW whatever happened since, RESULT the end of MARKET, IOC and FOK."""
+    style = style_of(fields)
     request = order_request(exchange, caller, fields)
     order = exchange.venue.place(caller.account, request, exchange.now())
     is_final = style == "RESULT" and (order.type is OrderType.MARKET or order.tif in FINAL)
@@ -163,6 +168,7 @@ def _answer(exchange: Exchange, order: records.Order, modified: int | None = Non
 
 def test(exchange: Exchange, caller: Caller, fields: Fields) -> object:
     """Every check of a placement; nothing happens."""
+    style_of(fields)
     exchange.venue.check(caller.account, order_request(exchange, caller, fields), exchange.now())
     return {}
 

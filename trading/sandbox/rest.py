@@ -83,6 +83,7 @@ def act(exchange: Exchange, route: Route, caller: Caller, fields: dict[str, str]
     """Execute a request that changes something, with whatever fault strikes it."""
     exchange.act()
     if route.orders is not None:
+        auth.check_engine(fields, exchange.now())
         exchange.quota.order(caller.account, *route.orders, exchange.now())
     fault = exchange.faults.take(name)
     if fault is not None and fault.kind in ("refuse", "lost"):

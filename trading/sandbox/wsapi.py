@@ -46,6 +46,9 @@ class Session:
         self._address = address
         self._tells_limits = tells_limits
         self._since = exchange.now()
+        self._key = ""
+        """The Ed25519 key that the session is authorised for."""
+        self._authorised: int | None = None
 
     async def receive(self, data: str) -> None:
         """Execute one frame and queue its answer."""
@@ -88,27 +91,35 @@ class Session:
         return act(exchange, route, caller, fields, method)
 
     def _authorise(self, route: Route, fields: dict[str, str], now: int) -> str:
-        """The account that asks; every HMAC request carries its own key and signature."""
+        """The account that asks: by its own key and signature, else by the session's."""
         if route.security is Security.NONE:
             return ""
-        key = fields.get("apiKey")
+        key = fields.get("apiKey") or self._key
         secret = self._exchange.secret_of(key)
         if route.security is Security.SIGNED:
             auth.check_clock(fields, now)
+            if key == self._key and "signature" not in fields:
+                return key
             auth.check_socket(secret, fields)
         return key or ""
 
     def _session(self, method: str, fields: dict[str, str], now: int) -> bytes:
-        """Only Ed25519 keys can log on, and this exchange gives out HMAC keys."""
+        """Only Ed25519 keys can log on."""
         self._exchange.quota.spend(self._address, 2, now)
         if method == "session.logon":
-            self._exchange.secret_of(fields.get("apiKey"))
-            raise Refusal(-4056)
-        if method not in ("session.status", "session.logout"):
+            secret = self._exchange.secret_of(fields.get("apiKey"))
+            if not auth.can_log_on(secret):
+                raise Refusal(-4056)
+            auth.check_clock(fields, now)
+            auth.check_socket(secret, fields)
+            self._key, self._authorised = fields["apiKey"], now
+        elif method == "session.logout":
+            self._key, self._authorised = "", None
+        elif method != "session.status":
             raise Refusal(-5000, f"Method {method} is invalid", 400)
         status = {
-            "apiKey": None,
-            "authorizedSince": None,
+            "apiKey": self._key or None,
+            "authorizedSince": self._authorised,
             "connectedSince": self._since,
             "returnRateLimits": self._tells_limits,
             "serverTime": now,

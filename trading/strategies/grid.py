@@ -449,7 +449,7 @@ class Grid:
         changed: list[Slot] = []
         while self._gates:
             i = self._gates[0]
-            if not (mid >= self.plan.levels[i + 1] if self._sign() > 0 else mid <= self.plan.levels[i]):
+            if not (mid > self.plan.levels[i + 1] if self._sign() > 0 else mid < self.plan.levels[i]):
                 break
             slot = self.state.slots[i]
             slot.side = self._entries[i]

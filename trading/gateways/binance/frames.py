@@ -396,4 +396,3 @@ MarketEvent = (
 )
 RareEvent = ContinuousKline | ForceOrder | ContractInfo
 """Of streams that the gateway does not listen to: `wire.market_event` leaves them out, the sandbox sends them."""
-

@@ -19,15 +19,16 @@ from trading.gateways.binance.market import Market
 from trading.gateways.binance.names import Names
 from trading.gateways.binance.orders import Orders
 from trading.gateways.binance.rates import Rates
+from trading.gateways.binance.reads import Reads
 from trading.gateways.binance.rest import HANDSHAKE, Clock, Rest
-from trading.gateways.binance.signing import Parameter, signer
+from trading.gateways.binance.signing import signer
 from trading.gateways.binance.silence import Watchman
-from trading.gateways.binance.snapshot import Reader, stated, working
+from trading.gateways.binance.snapshot import Reader
 from trading.gateways.binance.stops import Stops
 from trading.gateways.binance.streams import Socket, Stream
 from trading.gateways.limiter import Address, Limiter
-from trading.messages import Amend, Cancel, CancelRefused, Event, Intent, Mark, Place, Quote, Snapshot
-from trading.model import ZERO, Balance, Bracket, Candle, Instrument, MarginMode, Position, Side, StopOrder
+from trading.messages import Amend, Cancel, CancelRefused, Event, Intent, Mark, Place, Snapshot
+from trading.model import ZERO, MarginMode, Side, StopOrder
 from trading.ports import (
     Capabilities,
     Credentials,
@@ -58,7 +59,7 @@ def _ignore(symbol: str, event: Event) -> None:
     """Nobody listens before `connect`."""
 
 
-class BinanceGateway:
+class BinanceGateway(Reads):
     """One API key on Binance USD-M futures (ports.Gateway)."""
 
     capabilities = CAPABILITIES
@@ -71,14 +72,14 @@ class BinanceGateway:
         allow_withdraw: bool = False,
     ) -> None:
         """`address`: budgets shared with the other accounts behind it. Raises Broken for a secret we cannot use."""
-        self._signer, self._limiter, self._clock = signer(credentials), Limiter(address), Clock()
+        limiter, names = Limiter(address), Names()
+        self._signer = signer(credentials)
+        rest = Rest(endpoints.rest, self._signer, limiter, Clock())
+        self._rates = Rates(rest)
+        super().__init__(rest, limiter, Reader(rest, names, self._rates))
         self._endpoints = endpoints
         self._allow_withdraw = allow_withdraw
         self._withdrawals = Withdrawals.UNKNOWN
-        self._rest = Rest(endpoints.rest, self._signer, self._limiter, self._clock)
-        names = Names()
-        self._rates = Rates(self._rest)
-        self._reader = Reader(self._rest, names, self._rates)
         self._stops = Stops(self._rest, self._limiter)
         self._translator = Translator(names, self._rates.now)
         self._market = Market(endpoints.streams, self._before_opening, self._on_refused)
@@ -97,7 +98,7 @@ class BinanceGateway:
             "user", self._user_address, self._on_user_text, self._on_up, self._on_user_down, self._on_refused
         )
         self._watchman = Watchman(
-            self._user_stream, lambda: self._orders.accepted, self._market, self._quotes, self._user_stream.abort
+            self._user_stream, lambda: self._orders.accepted, self._market, self.quotes, self._user_stream.abort
         )
         self._on_event: OnEvent = _ignore
         self._on_state: OnState | None = None
@@ -105,6 +106,7 @@ class BinanceGateway:
         self._why = "not connected"
         self._ban: asyncio.TimerHandle | None = None
         """Runs until a ban is over."""
+        self._is_probing = False
         self._chores: asyncio.Queue[Chore] = asyncio.Queue()
         self._life: asyncio.Task[None] | None = None
 
@@ -128,6 +130,9 @@ class BinanceGateway:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
             self._life = None
+        self._limiter.address.on_ban.discard(self._watch_ban)
+        if self._ban is not None:
+            self._ban.cancel()
         self._market.close()
         self._orders.close()
         await self._rest.close()
@@ -157,7 +162,7 @@ class BinanceGateway:
             self._is_up,
             "" if self._is_up else self._why,
             orders_by,
-            self._limiter.address.banned_until(self._clock.now()),
+            until if (until := self._limiter.address.banned_until) > self._clock.now() else 0,
             self._withdrawals,
             self._signer.kind,
         )
@@ -174,6 +179,7 @@ class BinanceGateway:
         await self._rates.refresh()
 
     def _start(self) -> None:
+        self._limiter.address.on_ban.add(self._watch_ban)
         if self._life is None:
             self._life = asyncio.create_task(self._live(), name="binance gateway")
 
@@ -222,7 +228,6 @@ class BinanceGateway:
     def _on_refused(self, status: int, retry_after: str, body: str) -> None:
         """A socket was refused: bans and limits are heeded wherever they are told."""
         self._rest.heed(status, wire.Fault(0, body), retry_after)
-        self._watch_ban()
 
     def _on_up(self, socket: Socket) -> None:
         self._set_state("reconnecting")
@@ -245,11 +250,13 @@ class BinanceGateway:
         self._on_rest_trouble()
 
     def _on_rest_trouble(self) -> None:
-        if self._chores.empty():
+        if not self._is_probing:
+            self._is_probing = True
             self._chores.put_nowait(self._probe)
 
     async def _probe(self) -> None:
         """Whether orders may go over REST while their socket is down."""
+        self._is_probing = False
         if self._order_stream.is_open:
             return
         try:
@@ -265,12 +272,12 @@ class BinanceGateway:
 
     def _watch_ban(self) -> None:
         """While the venue bans us nothing is sent and the account is down; then all is well again by itself."""
-        left = self._limiter.address.banned_until(self._clock.now()) - self._clock.now()
-        if left > 0 and self._ban is None:
-            until = datetime.fromtimestamp(self._limiter.blocked_until / 1000, UTC)
-            log.error("banned", until=f"{until:%Y-%m-%d %H:%M:%S} UTC")
-            self._ban = asyncio.get_running_loop().call_later(left / 1000, self._end_ban)
-        self._set_state(f"banned by the venue until {self._limiter.blocked_until}")
+        until, now = self._limiter.address.banned_until, self._clock.now()
+        if until > now and self._ban is None:
+            log.error("banned", until=f"{datetime.fromtimestamp(until / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC")
+            self._ban = asyncio.get_running_loop().call_later((until - now) / 1000, self._end_ban)
+            self._orders.give_up()
+        self._set_state(f"banned by the venue until {until}")
 
     def _end_ban(self) -> None:
         self._ban = None
@@ -351,94 +358,6 @@ class BinanceGateway:
 
     async def stops(self, symbol: str | None = None) -> list[StopOrder]:
         return await self._stops.waiting(symbol)
-
-    # ------------------------------------------------------------------ reads
-
-    async def instruments(self) -> dict[str, Instrument]:
-        """Symbols whose rules cannot be read are left out; the leverage limits are those of the account."""
-        info = wire.exchange_info(await self._rest.get("/fapi/v1/exchangeInfo"))
-        self._limiter.configure(info.rate_limits)
-        found: dict[str, Instrument] = {}
-        for row in info.symbols:
-            try:
-                found[row.symbol] = wire.instrument(row)
-            except wire.Malformed as error:
-                log.info("symbol_skipped", symbol=row.symbol, error=str(error))
-        try:
-            body = await self._rest.read("/fapi/v1/leverageBracket", weight=1)
-        except Rejected as error:
-            log.warning("no_brackets", error=str(error))
-            return found
-        for rows in wire.one_or_many(body, wire.SymbolBrackets):
-            if rows.symbol in found and rows.brackets:
-                most = max(bracket.initial_leverage for bracket in rows.brackets)
-                found[rows.symbol] = replace(found[rows.symbol], max_leverage=most)
-        return found
-
-    async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
-        body = await self._rest.read("/fapi/v1/leverageBracket", {"symbol": symbol}, weight=1)
-        rows = [rows for rows in wire.one_or_many(body, wire.SymbolBrackets) if rows.symbol == symbol]
-        return wire.brackets(rows[0]) if rows else ()
-
-    async def fees(self, symbol: str) -> tuple[Decimal, Decimal]:
-        body = await self._rest.read("/fapi/v1/commissionRate", {"symbol": symbol}, weight=20)
-        rate = wire.decode(body, wire.CommissionRate)
-        return rate.maker_commission_rate, rate.taker_commission_rate
-
-    async def quote(self, symbol: str) -> Quote:
-        body = await self._rest.get("/fapi/v1/ticker/bookTicker", {"symbol": symbol}, weight=2)
-        row = wire.decode(body, wire.BookTickerRow)
-        return Quote(row.time or self._clock.now(), row.bid_price, row.ask_price)
-
-    async def _quotes(self, symbol: str) -> list[wire.BookTickerRow]:
-        """Best bid and ask of one symbol, or ("") of all."""
-        query: dict[str, Parameter] = {"symbol": symbol} if symbol else {}
-        body = await self._rest.get("/fapi/v1/ticker/bookTicker", query, weight=2 if symbol else 5)
-        return wire.one_or_many(body, wire.BookTickerRow)
-
-    async def candles(self, symbol: str, interval: str, limit: int) -> list[Candle]:
-        """Ascending; the last one is still open."""
-        weight = 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
-        query: dict[str, Parameter] = {"symbol": symbol, "interval": interval, "limit": limit}
-        body = await self._rest.get("/fapi/v1/klines", query, weight)
-        return [row.candle() for row in wire.decode(body, list[wire.KlineRow])]
-
-    async def balances(self) -> list[Balance]:
-        """Assets with anything in them."""
-        rows = wire.decode(await self._rest.read("/fapi/v3/balance"), list[wire.BalanceRow])
-        return [
-            Balance(row.asset, row.balance, row.available_balance, row.cross_un_pnl)
-            for row in rows
-            if row.balance or row.available_balance or row.cross_un_pnl
-        ]
-
-    async def position(self, symbol: str) -> Position:
-        row = await self._reader.position(symbol)
-        return self._configured(stated(row), (await self._configurations(symbol)).get(symbol))
-
-    async def positions(self) -> dict[str, Position]:
-        rows = wire.decode(await self._rest.read("/fapi/v3/positionRisk"), list[wire.PositionRisk])
-        held = [row for row in rows if row.position_amt]
-        configured = await self._configurations(None) if held else {}
-        return {row.symbol: self._configured(stated(row), configured.get(row.symbol)) for row in held}
-
-    async def _configurations(self, symbol: str | None) -> dict[str, wire.SymbolConfig]:
-        body = await self._rest.read("/fapi/v1/symbolConfig", {"symbol": symbol} if symbol else {})
-        return {row.symbol: row for row in wire.one_or_many(body, wire.SymbolConfig)}
-
-    @staticmethod
-    def _configured(position: Position, config: wire.SymbolConfig | None) -> Position:
-        if config is None:
-            return position
-        mode = MarginMode.ISOLATED if config.margin_type.upper() == "ISOLATED" else MarginMode.CROSS
-        return replace(position, leverage=config.leverage, margin_mode=mode)
-
-    async def open_orders(self, symbol: str | None = None) -> list[tuple[str, object]]:
-        return [(order.symbol, working(order)) for order in await self._reader.resting(symbol)]
-
-    async def is_hedge_mode(self) -> bool:
-        body = await self._rest.read("/fapi/v1/positionSide/dual", weight=30)
-        return wire.decode(body, wire.PositionMode).dual_side_position
 
     # ------------------------------------------------------------------ market
 

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Callable, Iterable
 
 import structlog
-from msgspec import UNSET, Raw, Struct
+from msgspec import UNSET, Struct
 
 from trading.gateways.binance import errors, wire
 from trading.gateways.binance.courier import Courier, Request
@@ -25,6 +25,8 @@ log = structlog.get_logger("binance")
 TIMEOUT = 5.0
 """How long an answer may take, s, before the outcome counts as unknown."""
 Emit = Callable[[str, Event], None]
+LONGEST_WAIT = 65_000
+"""An order that would wait longer, ms, is given back: its price would be of another time."""
 LOGON = "logon"
 """The id of session.logon; orders have numbers."""
 
@@ -71,7 +73,10 @@ class Orders:
         """Put `intent` on the socket now, or in the queue when a budget or an earlier intent stands before it."""
         if isinstance(intent, Cancel) and self._withdraw(intent):
             return
-        if self._queue or self._wait(intent):
+        if self._queue or (wait := self._wait(intent)):
+            if not self._queue and wait > LONGEST_WAIT:
+                self._unsent(intent)
+                return
             self._number += 1
             heapq.heappush(self._queue, (_rank(intent), self._number, intent))
             self._schedule()
@@ -114,16 +119,17 @@ class Orders:
         for entry in pending.values():
             self._emit(entry.intent.symbol, Uncertain(now, entry.intent.cid))
         if not self.is_open:
-            self._give_up()
+            self.give_up()
 
     def lose_rest(self) -> None:
         """REST is gone too."""
         self.courier.is_open = False
         self.courier.drop()
         if not self.is_open:
-            self._give_up()
+            self.give_up()
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Say of everything that waits that it was never sent."""
         queue, self._queue = self._queue, []
         for _, _, intent in sorted(queue, key=lambda item: item[:2]):
             self._unsent(intent)

@@ -116,9 +116,11 @@ class Rest:
 
     async def allowed(self, weight: int = 0) -> None:
         """Return when the venue forbids nothing (any more), and count `weight`."""
-        while (wait := self._limiter.blocked_until - self.clock.now()) > 0:
-            await asyncio.sleep(wait / 1000)
-        self._limiter.take_weight(self.clock.now(), weight)
+        now = self.clock.now()
+        while now < self._limiter.blocked_until:
+            await asyncio.sleep((self._limiter.blocked_until - now) / 1000)
+            now = self.clock.now()
+        self._limiter.take_weight(now, weight)
 
     async def listen_key(self, method: str) -> bytes:
         """POST, PUT or DELETE of the user stream's key: needs the API key, no signature."""

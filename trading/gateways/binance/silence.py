@@ -57,7 +57,12 @@ class Watchman:
     """Looks after the sockets of one account."""
 
     def __init__(
-        self, user: Stream, accepted: Callable[[], int], market: Market, quotes: ReadQuotes, on_silent: Callable[[], None]
+        self,
+        user: Stream,
+        accepted: Callable[[], int],
+        market: Market,
+        quotes: ReadQuotes,
+        on_silent: Callable[[], None],
     ) -> None:
         self._user = Pulse(user)
         self._accepted = accepted

@@ -100,10 +100,11 @@ class Stops:
 
     async def _budget(self) -> None:
         """Wait for a place in the order budgets, as for any order."""
-        clock = self._rest.clock
-        while wait := self._limiter.order_wait(clock.now(), is_exempt=True):
+        now = self._rest.clock.now()
+        while wait := self._limiter.order_wait(now, is_exempt=True):
             await asyncio.sleep(wait / 1000)
-        self._limiter.take_order(clock.now())
+            now = self._rest.clock.now()
+        self._limiter.take_order(now)
 
     async def _once(self, method: str, params: dict[str, Parameter], weight: int) -> Reply:
         """Send; after -1021 once more with the right time, since that was certainly not executed."""
