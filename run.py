@@ -14,9 +14,9 @@ from rich.console import Console
 
 from bot.localchat import server as localchat
 from bot.words import translated as _
+from service import backtests, logs, people, wiring
 from service import check as checks
 from service import demo as demos
-from service import backtests, logs, people, wiring
 from service import settings as choices
 from service.terminal import Debug, File, Home, fail, loaded, log_to, plainly, say, screen
 from service.wiring import Trouble

@@ -153,6 +153,11 @@ class Arena:
     def open_sides(self, name: str) -> list[Side]:
         return [order.side for order in self.sandbox.exchange.venue.open_orders(name, SYMBOL)]
 
+    def missing(self) -> list[str]:
+        """Clients whose orders do not rest yet."""
+        wanted = {name: self.grids if name == "service" else 1 for name in self.tasks}
+        return [name for name, orders in wanted.items() if len(self.open_sides(name)) < orders]
+
     async def begin(self) -> None:
         """Start sandbox and clients; returns when all their orders rest."""
         port = await self.sandbox.start()
@@ -162,9 +167,9 @@ class Arena:
             command = [sys.executable, "-m", "benchmarks.rivals", text, "--loop", self.loop]
             self.children.append(subprocess.Popen(command, cwd=Path(__file__).parents[1]))
         end = time.monotonic() + 60
-        while any(len(self.open_sides(name)) < (self.grids if name == "service" else 1) for name in self.tasks):
+        while missing := self.missing():
             if time.monotonic() > end or any(child.poll() is not None for child in self.children):
-                raise SystemExit(f"a client did not come up: {[child.poll() for child in self.children]}")
+                raise SystemExit(f"not up: {', '.join(missing)}")
             await asyncio.sleep(0.05)
         await asyncio.sleep(1)
         for feed in list(self.sandbox.exchange.hub.feeds):

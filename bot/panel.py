@@ -1,19 +1,33 @@
-"""The bot's hand in a chat: sends screens, edits them in place, answers presses; never edits to the same content."""
+"""The bot's hand in a chat: sends screens, edits them in place, answers presses; never edits to the same content.
+
+Edits of one message wait for each other, and of those that wait only the newest is sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from telegram import Bot, CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, Message
+from telegram import (
+    Bot,
+    CallbackQuery,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputFile,
+    LinkPreviewOptions,
+    Message,
+    ReplyParameters,
+)
 from telegram.constants import ParseMode
 from telegram.error import BadRequest, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError, TimedOut
 
-from bot.menu import Button, Screen, encode, split
+from bot.budget import Budget, Rank
+from bot.menu import Button, Screen, decode, encode, split
 
 log = structlog.get_logger("bot.panel")
 T = TypeVar("T")
@@ -44,8 +58,12 @@ def _key(button: Button) -> InlineKeyboardButton:
 class Panel:
     """One bot's messages; remembers what they show and which is the newest of a chat."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: Bot, budget: Budget | None = None) -> None:
         self._bot = bot
+        self._budget = budget or Budget()
+        self._turns: dict[tuple[int, int], asyncio.Lock] = {}
+        self._wishes: OrderedDict[tuple[int, int], int] = OrderedDict()
+        """How often each message was to be edited."""
         self._shown: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._newest: dict[int, int] = {}
 
@@ -54,21 +72,23 @@ class Panel:
         keys, parts, sent = markup(screen), split(screen.text), 0
         for at, part in enumerate(parts):
             is_last = at == len(parts) - 1
-            message = await self._patiently(lambda p=part, k=keys if is_last else None: self._post(chat, p, k, silent))  # type: ignore[misc]
+            message = await self._patiently(chat, lambda p=part, k=keys if is_last else None: self._post(chat, p, k, silent))  # type: ignore[misc]
             sent = message.message_id
         self._remember(chat, sent, parts[-1], keys)
         self._newest[chat] = max(sent, self._newest.get(chat, 0))
         return sent
 
-    async def notify(self, chat: int, screen: Screen, silent: bool) -> int:
-        """A notice, tried once: whoever sends it keeps it until it went."""
+    async def notify(self, chat: int, screen: Screen, silent: bool, answers: int | None = None) -> int:
+        """A notice, tried once: whoever sends it asks the budget before and keeps it until it went."""
         keys, text = markup(screen), split(screen.text)[0]
-        message = await self._post(chat, text, keys, silent)
+        message = await self._once(chat, self._post(chat, text, keys, silent, answers))
         self._remember(chat, message.message_id, text, keys)
         self._newest[chat] = max(message.message_id, self._newest.get(chat, 0))
         return message.message_id
 
-    async def _post(self, chat: int, text: str, keys: InlineKeyboardMarkup | None, silent: bool) -> Message:
+    async def _post(
+        self, chat: int, text: str, keys: InlineKeyboardMarkup | None, silent: bool, answers: int | None = None
+    ) -> Message:
         return await self._bot.send_message(
             chat,
             text,
@@ -76,7 +96,13 @@ class Panel:
             reply_markup=keys,
             disable_notification=silent,
             link_preview_options=LinkPreviewOptions(is_disabled=True),
+            reply_parameters=ReplyParameters(answers, allow_sending_without_reply=True) if answers else None,
         )
+
+    async def document(self, chat: int, name: str, content: bytes, caption: str = "") -> None:
+        """A file to keep."""
+        file = InputFile(content, filename=name)
+        await self._patiently(chat, lambda: self._bot.send_document(chat, file, caption=caption or None))
 
     def is_newest(self, chat: int, message: int) -> bool:
         """Whether nothing of ours came after `message`, as far as this process knows."""
@@ -84,11 +110,58 @@ class Panel:
 
     async def edit(self, chat: int, message: int, screen: Screen) -> int:
         """Show `screen` in place of what the message shows; a new message where that cannot be. The message's id."""
+        wish = self._wish(chat, message)
+        async with self._turn(chat, message):
+            if wish != self.wishes(chat, message):
+                return message  # a newer screen waits for this message
+            try:
+                await self._change(chat, message, screen, lambda call: self._patiently(chat, call, is_edit=True))
+            except BadRequest as error:
+                log.info("edit refused, sending anew", error=error.message)
+                return await self.send(chat, screen)
+        return message
+
+    async def refresh(self, chat: int, message: int, screen: Screen, wish: int) -> None:
+        """Show `screen` in place unless an edit was wished for since `wish`; tried once, after `Budget.take`."""
+        async with self._turn(chat, message):
+            if wish == self.wishes(chat, message):
+                await self._change(chat, message, screen, lambda call: self._once(chat, call()))
+
+    def wishes(self, chat: int, message: int) -> int:
+        """How often this message was to be edited so far."""
+        return self._wishes.get((chat, message), 0)
+
+    def _wish(self, chat: int, message: int) -> int:
+        self._wishes[chat, message] = wish = self.wishes(chat, message) + 1
+        self._wishes.move_to_end((chat, message))
+        while len(self._wishes) > REMEMBERED:
+            self._wishes.popitem(last=False)
+        return wish
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, chat: int, message: int) -> AsyncIterator[None]:
+        """One edit of a message at a time."""
+        lock = self._turns.setdefault((chat, message), asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked() and self._turns.get((chat, message)) is lock and not lock._waiters:  # type: ignore[attr-defined]
+                del self._turns[chat, message]
+
+    async def _change(
+        self,
+        chat: int,
+        message: int,
+        screen: Screen,
+        way: Callable[[Callable[[], Awaitable[object]]], Awaitable[object]],
+    ) -> None:
+        """Edit, unless that is what the message shows. Raises BadRequest where it cannot be edited."""
         keys, text = markup(screen), split(screen.text)[0]
         if self._shown.get((chat, message)) == _mark(text, keys):
-            return message
+            return
         try:
-            await self._patiently(
+            await way(
                 lambda: self._bot.edit_message_text(
                     text,
                     chat,
@@ -100,10 +173,27 @@ class Panel:
             )
         except BadRequest as error:
             if "not modified" not in error.message.lower():
-                log.info("edit refused, sending anew", error=error.message)
-                return await self.send(chat, screen)
+                raise
         self._remember(chat, message, text, keys)
-        return message
+
+    async def unbutton(self, query: CallbackQuery, verb: str) -> None:
+        """Take the buttons of this verb from the pressed message."""
+        seen = query.message
+        if not isinstance(seen, Message) or seen.reply_markup is None:
+            return
+        rows = [
+            [key for key in row if (press := decode(str(key.callback_data or ""))) is None or press.verb != verb]
+            for row in seen.reply_markup.inline_keyboard
+        ]
+        keys = InlineKeyboardMarkup([row for row in rows if row])
+        chat, message = seen.chat.id, seen.message_id
+        self._shown.pop((chat, message), None)
+        try:
+            await self._patiently(
+                chat, lambda: self._bot.edit_message_reply_markup(chat, message, reply_markup=keys), is_edit=True
+            )
+        except BadRequest as error:
+            log.info("buttons stay", error=error.message)
 
     async def answer(self, query: CallbackQuery, text: str = "", alert: bool = False) -> None:
         """Stop the spinner; a press too old to be answered is nobody's trouble."""
@@ -120,15 +210,25 @@ class Panel:
         except TelegramError as error:
             log.debug("message stays", error=error.message)
 
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Again after a flood limit or when surely nothing arrived; a clear refusal is passed on."""
+    async def _once(self, chat: int, work: Awaitable[T]) -> T:
+        """What `work` brings; a flood limit silences everybody."""
+        try:
+            return await work
+        except RetryAfter as error:
+            self._budget.rest(chat, seconds_of(error) + 0.1)
+            raise
+
+    async def _patiently(self, chat: int, call: Callable[[], Awaitable[T]], is_edit: bool = False) -> T:
+        """As an answer: before all else, again after a flood limit or when surely nothing arrived."""
         for attempt in range(TRIES):
+            if self._budget.wait(chat, Rank.ANSWER, is_edit) > PATIENCE:
+                raise RetryAfter(int(PATIENCE))
+            await self._budget.admit(chat, Rank.ANSWER, is_edit)
             try:
-                return await call()
-            except RetryAfter as error:
-                if attempt == TRIES - 1 or seconds_of(error) > PATIENCE:
+                return await self._once(chat, call())
+            except RetryAfter:
+                if attempt == TRIES - 1:
                     raise
-                await asyncio.sleep(seconds_of(error) + 0.1)
             except (BadRequest, TimedOut, Forbidden, Conflict, InvalidToken):
                 raise
             except TelegramError:  # no connection, or an answer that is no JSON: a proxy's 502

@@ -13,7 +13,7 @@ if ! command -v chromedriver >/dev/null 2>&1 && command -v apt-get >/dev/null 2>
 fi
 
 . scripts/setup.sh requirements-dev.lock
-for tool in "ruff check ." "mypy" "mypy --strict alerts storage bot service run.py"; do
+for tool in "ruff check ." "mypy" "mypy --strict --follow-imports=silent alerts service run.py"; do
     echo "== $tool"
     # shellcheck disable=SC2086
     "$VENV_PYTHON" -m $tool

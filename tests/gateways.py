@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
+from msgspec.structs import replace
 
 from trading.gateways.catalog import local, open_gateway
 from trading.messages import Cancel, Event, Place
-from trading.model import ClientOrderId, Environment, OrderType, Side, Slot, TimeInForce
+from trading.model import ClientOrderId, Environment, Instrument, OrderType, Side, Slot, TimeInForce
 from trading.ports import Account, Credentials, Endpoints, Gateway, SnapshotRequest
 from trading.sandbox.server import Opening, Options, Sandbox
 
@@ -27,8 +31,15 @@ def name(slot: Slot, turn: int = 0, bot: int = 1, install: str = INSTALL) -> Cli
 class Trader:
     """One gateway with the memory of everything it told."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, symbol: str = SYMBOL, install: str = INSTALL) -> None:
         self.gateway = gateway
+        self.symbol = symbol
+        self.install = install
+        self.began = 0
+        """Since when history is this trader's own, ms."""
+        self.rules: Instrument | None = None
+        self.mid = Decimal(0)
+        """The price at which `look` found the market."""
         self.events: list[tuple[str, Event]] = []
         self.market: list[tuple[str, Event]] = []
         self.states: list[tuple[bool, str]] = []
@@ -38,6 +49,26 @@ class Trader:
             lambda s, e: self.events.append((s, e)), lambda up, why: self.states.append((up, why))
         )
         await self.until(lambda: bool(self.states) and self.states[-1][0])
+
+    async def look(self) -> None:
+        """Learn rules and price, so that orders can be spoken of by their distance."""
+        self.rules = (await self.gateway.instruments())[self.symbol]
+        quote = await self.gateway.quote(self.symbol)
+        self.mid = (quote.bid + quote.ask) / 2
+
+    def at(self, percent: str) -> Decimal:
+        """The price so many percent above (below: -) where the market was."""
+        assert self.rules is not None
+        return self.rules.round_price(self.mid * (1 + Decimal(percent) / 100))
+
+    @property
+    def qty(self) -> Decimal:
+        """A small quantity that the venue takes at any price near the market."""
+        assert self.rules is not None
+        return self.rules.ceil_qty(max(self.rules.min_qty, self.rules.min_notional * 2 / self.mid)) * 2
+
+    def name(self, slot: Slot, turn: int = 0, bot: int = 1) -> ClientOrderId:
+        return ClientOrderId(self.install, bot, slot, turn)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 8) -> None:
         """Wait for `condition`; the test fails when it does not come true."""
@@ -60,28 +91,30 @@ class Trader:
         self,
         cid: ClientOrderId,
         side: Side,
-        price: str,
-        qty: str = "0.010",
+        price: str | Decimal,
+        qty: str | Decimal = "0.010",
         kind: OrderType = OrderType.LIMIT,
         tif: TimeInForce = TimeInForce.GTX,
         reduce_only: bool = False,
     ) -> None:
-        self.gateway.send(Place(SYMBOL, cid, side, kind, tif, Decimal(price), Decimal(qty), reduce_only))
+        self.gateway.send(Place(self.symbol, cid, side, kind, tif, Decimal(price), Decimal(qty), reduce_only))
 
-    def market_order(self, cid: ClientOrderId, side: Side, qty: str = "0.010", reduce_only: bool = False) -> None:
+    def market_order(
+        self, cid: ClientOrderId, side: Side, qty: str | Decimal = "0.010", reduce_only: bool = False
+    ) -> None:
         self.place(cid, side, "0", qty, OrderType.MARKET, TimeInForce.GTC, reduce_only)
 
     def cancel(self, cid: ClientOrderId) -> None:
-        self.gateway.send(Cancel(SYMBOL, cid))
+        self.gateway.send(Cancel(self.symbol, cid))
 
     def request(self, **changes: Any) -> SnapshotRequest:
         """A request of bot 1 that has counted nothing yet."""
         fields: dict[str, Any] = {
-            "symbol": SYMBOL,
-            "install": INSTALL,
+            "symbol": self.symbol,
+            "install": self.install,
             "bot": 1,
             "since_trade": 0,
-            "since_time": 0,
+            "since_time": self.began,
             "expected": (),
             "counted": {},
             "position": Decimal(0),
@@ -90,19 +123,86 @@ class Trader:
         return SnapshotRequest(**(fields | changes))
 
 
+class Gate:
+    """A door before a server's port: what goes through can be cut, and new comers turned away."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._server: asyncio.Server | None = None
+        self._through: set[asyncio.StreamWriter] = set()
+        self.is_shut = False
+        self.port = 0
+
+    async def open(self) -> int:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self.port
+
+    def shut(self, is_shut: bool = True) -> None:
+        """Cut everything that goes through and let nobody in, or open again."""
+        self.is_shut = is_shut
+        if is_shut:
+            for writer in self._through:
+                writer.transport.abort()
+
+    async def close(self) -> None:
+        self.shut()
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._through.add(writer)
+        if self.is_shut:
+            writer.transport.abort()
+            return
+        inner, outer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._through.add(outer)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pump(reader, outer))
+            group.create_task(self._pump(inner, writer))
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                sink.write(data)
+        except OSError:
+            pass
+        sink.close()
+
+
 class Bench:
     """A still sandbox exchange with a Binance gateway on it."""
+
+    symbol = SYMBOL
+    moves = True
 
     def __init__(self, **options: Any) -> None:
         self.sandbox = Sandbox(
             Options(still=True, accounts=(Opening("key", "secret"), Opening("rich", "er")), **options)
         )
         self.traders: list[Trader] = []
+        self.elsewhere: dict[str, str] = {}
+        """Endpoints that differ from the sandbox's own, by field."""
         self._http: aiohttp.ClientSession | None = None
 
     @property
     def endpoints(self) -> Endpoints:
-        return local(self.sandbox.port)
+        return replace(local(self.sandbox.port), **self.elsewhere)
+
+    def strangers(self) -> Iterable[Trader]:
+        """Gateways with keys that the venue does not take."""
+        return [self.trader("key", "wrong"), self.trader("nobody", "secret")]
+
+    @asynccontextmanager
+    async def gate(self) -> AsyncIterator[Gate]:
+        """A door before the WebSocket API alone."""
+        gate = Gate(self.sandbox.port)
+        self.elsewhere["ws_api"] = local(await gate.open()).ws_api
+        try:
+            yield gate
+        finally:
+            await gate.close()
 
     async def __aenter__(self) -> Bench:
         await self.sandbox.start()
@@ -116,10 +216,10 @@ class Bench:
         await self._http.close()
         await self.sandbox.close()
 
-    def trader(self, key: str = "key", secret: str = "secret") -> Trader:
+    def trader(self, key: str = "key", secret: str = "secret", allow_withdraw: bool = False) -> Trader:
         """A gateway of account `key`, not yet connected."""
         account = Account(1, 1, "test", "binance", Environment.DEMO, self.endpoints)
-        trader = Trader(open_gateway(account, Credentials(key, secret)))
+        trader = Trader(open_gateway(account, Credentials(key, secret), allow_withdraw))
         self.traders.append(trader)
         return trader
 
@@ -133,9 +233,9 @@ class Bench:
         async with self._http.post(path, json=body) as response:
             assert response.status == 200, await response.text()
 
-    async def move(self, price: str) -> None:
+    async def move(self, price: str | Decimal) -> None:
         """Every resting order up to `price` fills."""
-        await self._post("/sandbox/market", {"reach": {"symbol": SYMBOL, "price": price}})
+        await self._post("/sandbox/market", {"reach": {"symbol": SYMBOL, "price": str(price)}})
 
     async def fund(self, rate: str) -> None:
         await self._post("/sandbox/market", {"funding": {"symbol": SYMBOL, "rate": rate}})
@@ -143,3 +243,89 @@ class Bench:
     async def fault(self, **switches: Any) -> None:
         """Faults as POST /sandbox/faults takes them."""
         await self._post("/sandbox/faults", switches)
+
+
+# --------------------------------------------------------------------------- venues for the contract
+
+
+class Venue(Protocol):
+    """What the contract needs of a venue: a gateway on it and, where that can be had, a market that obeys."""
+
+    moves: bool
+    """Whether `move` works; behaviours that need it are skipped elsewhere."""
+
+    async def connected(self) -> Trader: ...
+
+    def strangers(self) -> Iterable[Trader]:
+        """Gateways with keys that the venue does not take; none where there are no keys."""
+
+    async def move(self, price: Decimal) -> None: ...
+
+
+class Missing(Exception):
+    """Why a venue cannot be tested here."""
+
+
+class Testnet:
+    """Binance's real testnet, with the keys of the environment; leaves orders and position as it found them: none."""
+
+    __test__ = False
+    moves = False
+    KEY, SECRET, WHICH = "TRELLIS_BINANCE_KEY", "TRELLIS_BINANCE_SECRET", "TRELLIS_LIVE_SYMBOL"
+
+    def __init__(self) -> None:
+        self.key, self.secret = os.environ.get(self.KEY), os.environ.get(self.SECRET)
+        if not self.key or not self.secret:
+            raise Missing(f"{self.KEY} and {self.SECRET} of a testnet account are not in the environment")
+        self.symbol = os.environ.get(self.WHICH, SYMBOL)
+        self.traders: list[Trader] = []
+
+    def _trader(self, key: str, secret: str) -> Trader:
+        account = Account(1, 1, "live", "binance", Environment.TESTNET)
+        alphabet = "0123456789abcdefghijklmnopqrstuv"
+        install = "".join(secrets.choice(alphabet) for _ in range(4))
+        trader = Trader(open_gateway(account, Credentials(key, secret)), self.symbol, install)
+        self.traders.append(trader)
+        return trader
+
+    async def connected(self) -> Trader:
+        assert self.key is not None
+        assert self.secret is not None
+        trader = self._trader(self.key, self.secret)
+        await trader.connect()
+        trader.began = trader.gateway.now()
+        if (await trader.gateway.position(self.symbol)).qty:
+            raise Missing(f"the account has a position in {self.symbol}: the contract needs a flat one")
+        return trader
+
+    def strangers(self) -> Iterable[Trader]:
+        assert self.key is not None
+        return [self._trader(self.key, "wrong"), self._trader("nobody", "secret")]
+
+    async def move(self, price: Decimal) -> None:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Testnet:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for trader in self.traders:
+            if trader.states:
+                await self._clear(trader)
+            await trader.gateway.close()
+
+    async def _clear(self, trader: Trader) -> None:
+        for _, order in await trader.gateway.open_orders(self.symbol):
+            cid = getattr(order, "cid", None)
+            if cid is not None and cid.install == trader.install:
+                trader.cancel(cid)
+        left = (await trader.gateway.position(self.symbol)).qty
+        if left:
+            trader.market_order(trader.name(99), Side.SELL if left > 0 else Side.BUY, abs(left), reduce_only=True)
+        await asyncio.sleep(1)
+
+
+VENUES: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {"binance": Bench}
+"""Every gateway with a venue of ours: one line more and the whole contract runs for it."""
+LIVE: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {"binance testnet": Testnet}
+"""Real venues, asked only by `pytest -m live`."""

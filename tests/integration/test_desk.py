@@ -12,6 +12,7 @@ from storage import accounts
 from storage.books import DatabaseBooks
 from storage.database import Database
 from storage.journal import DatabaseJournal
+from storage.vault import open_vault
 from trading.gateways.catalog import local, open_gateway
 from trading.live.desk import Desk
 from trading.model import Environment
@@ -270,3 +271,208 @@ async def test_a_stopped_bot_starts_again_with_its_lots_carried_or_closed(bench,
         bought = [o for o in venue.all_orders("sandboxkey") if ".o." in o.client_id]
         closed = [o for o in venue.all_orders("sandboxkey") if ".c." in o.client_id]
         assert (len(bought), len(closed)) == ((2, 1) if close_first else (1, 0))
+
+
+# --------------------------------------------------------------------------- editing
+
+
+async def test_a_stop_edited_while_running_is_the_one_that_acts(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running(stop_loss="50000")
+        proposed = await bench.desk.propose(bot, {"stop_loss": "59,000"})
+        assert [(each.name, each.before, each.after) for each in proposed.fields] == [("stop_loss", "50000", "59000")]
+        assert 0 < proposed.worst_after < proposed.worst_before
+        assert bench.desk.card(bot).stop_loss == 50000
+        await bench.desk.edit(bot, 1, {"stop_loss": "59,000"})
+        assert bench.desk.card(bot).stop_loss == 59000
+        assert bench.desk.card(bot).parameters["stop_loss"] == "59000"
+        assert len(bench.orders()) == 10
+        await bench.to("58900")
+        await bench.until(lambda: bench.desk.card(bot).status == "FINISHED", 15)
+        assert bench.desk.card(bot).reason == "stop_loss"
+
+
+async def test_an_edit_outlives_the_service_and_one_torn_by_a_crash_is_mended(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running(stop_loss="50000")
+        await bench.desk.edit(bot, 1, {"stop_loss": "", "stop_loss_high": "80000", "note": "mine & <b>yours</b>"})
+        # as after a crash between the two commits: the row is as before, the checkpoint is not
+        await DatabaseBooks(bench.database).set_parameters(bot, GRID | {"stop_loss": "50000"}, "mine")
+    async with opened(bench):
+        card = bench.desk.card(bot)
+        assert (card.stop_loss, card.stop_loss_high, card.note) == (None, 80000, "mine")
+        assert "stop_loss" not in card.parameters
+        assert card.parameters["stop_loss_high"] == "80000"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"stop_loss": "61000"}, "stop_inside_range"),
+        ({"stop_loss_high": "69000"}, "stop_not_above"),
+        ({"take_profit": "80000"}, "no_target_for_neutral"),
+        ({"stop_loss": "20000"}, "liquidation_before_stop"),
+        ({"stop_loss": "many"}, "bad_number"),
+        ({"stop_loss": "59000%"}, "price_wanted"),
+        ({"grids": "20"}, "not_editable"),
+        ({"note": "x" * 201}, "too_long"),
+    ],
+)
+async def test_a_wrong_edit_is_refused_and_changes_nothing(bench, changes, code):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running(leverage="10")
+        before = bench.desk.card(bot)
+        for verb in (bench.desk.propose(bot, changes), bench.desk.edit(bot, 1, changes)):
+            with pytest.raises(Declined) as no:
+                await verb
+            assert code in [each.code for each in no.value.refusals]
+        assert bench.desk.card(bot).parameters == before.parameters
+
+
+async def test_a_stopped_bot_is_edited_and_starts_with_its_new_stop(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.desk.create(1, bench.account, GRID, "once")
+        await bench.desk.edit(bot, 1, {"stop_loss": "55000"})
+        assert bench.desk.card(bot).stop_loss == 55000
+        await bench.desk.start(bot, 1)
+        await bench.until(lambda: bench.desk.card(bot).status == "RUNNING")
+        assert bench.desk._bot(bot).engine.strategy.plan.stop_loss == 55000
+
+
+async def test_a_stop_beyond_which_the_price_is_already_is_refused(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        await bench.to("59000")
+        await bench.until(lambda: bench.desk.card(bot).price < 59100)
+        with pytest.raises(Declined) as no:
+            await bench.desk.edit(bot, 1, {"stop_loss": "59500"})
+        assert no.value.refusals[0].code == "already_beyond_stop"
+
+
+# --------------------------------------------------------------------------- panic
+
+
+async def second(bench) -> int:
+    grid = GRID | {"symbol": "ETHUSDT", "lower": "3000", "upper": "3500"}
+    bot = await bench.desk.create(1, bench.account, grid, "once-eth")
+    await bench.desk.start(bot, 1)
+    await bench.until(lambda: bench.desk.card(bot).status == "RUNNING")
+    return bot
+
+
+@pytest.mark.parametrize("close", [True, False])
+async def test_panic_stops_every_bot_and_the_exchange_confirms(bench, close):
+    async with opened(bench):
+        await bench.to("65000")
+        bots = [await bench.running(), await second(bench)]
+        sol = {"symbol": "SOLUSDT", "lower": "100", "upper": "200", "investment": "500", "leverage": "2"}
+        waiting = await bench.desk.create(1, bench.account, GRID | sol | {"trigger": "110"}, "once-sol")
+        await bench.desk.start(waiting, 1)
+        await bench.to("62900")
+        await bench.until(lambda: bench.desk.card(bots[0]).fills == 2)
+        going = await bench.desk.panic(bench.account, 1, close)
+        assert set(going) == {*bots, waiting}
+        await bench.until(lambda: all(row.status == "STOPPED" for row in bench.desk.panicking(going)))
+        left = await bench.desk.aftermath(bench.account)
+        assert (left.ours, left.foreign) == (0, 0)
+        assert [row.symbol for row in left.positions] == ([] if close else ["BTCUSDT"])
+        assert bench.sandbox.exchange.venue.open_orders("sandboxkey") == []
+
+
+async def test_panic_while_the_exchange_is_away_is_done_when_it_is_back(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        await bench.fault(maintenance=True, drop=["user", "market", "wsapi"])
+        await bench.until(lambda: not bench.desk.health()[0].ok)
+        going = await bench.desk.panic(bench.account, 1, True)
+        assert [row.status for row in bench.desk.panicking(going)] == ["STOPPING"]
+        with pytest.raises(Declined) as no:
+            await bench.desk.aftermath(bench.account)
+        assert no.value.refusals[0].code == "venue_down"
+        await bench.fault(maintenance=False)
+        await bench.until(lambda: bench.desk.card(bot).status == "STOPPED", 40)
+        assert bench.orders() == []
+
+
+async def test_the_aftermath_counts_orders_that_are_not_ours_and_leaves_them(bench):
+    async with opened(bench):
+        from trading.core.venue import OrderRequest
+        from trading.model import OrderType, Side
+
+        await bench.to("65000")
+        order = OrderRequest("BTCUSDT", Side.BUY, OrderType.LIMIT, D("0.01"), price=D("50000"))
+        await bench.running()
+        bench.sandbox.exchange.venue.place("sandboxkey", order, now())
+        await bench.desk.panic(bench.account, 1, True)
+        await bench.until(lambda: len(bench.orders()) == 1)
+        left = await bench.desk.aftermath(bench.account)
+        assert (left.ours, left.foreign) == (0, 1)
+
+
+# --------------------------------------------------------------------------- how it did
+
+
+async def test_performance_adds_up_to_the_ledger(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        for price in ("63900", "65000", "66100", "62900"):
+            await bench.to(price)
+            await asyncio.sleep(0.3)
+        await bench.until(lambda: bench.desk.card(bot).pairs >= 2)
+        await asyncio.sleep(0.3)  # the grouped commit
+        card, done = bench.desk.card(bot), await bench.desk.performance(bot)
+        assert sum(day.matched for day in done.days) == card.matched > 0
+        assert sum(day.pairs for day in done.days) == card.pairs
+        assert sum(day.fills for day in done.days) == card.fills
+        assert sum(day.fees for day in done.days) == card.fees
+        assert done.grid_apr is None
+        assert done.total_apr is None
+        rows = await bench.desk.fills(bot)
+        assert [row.time for row in rows] == sorted(row.time for row in rows)
+        cash = sum(-row.side.sign * row.price * row.qty - row.fee for row in rows)
+        assert cash + card.position * bench.desk._bot(bot).engine.mark == card.total
+
+
+# --------------------------------------------------------------------------- accounts
+
+
+async def test_an_account_is_tested(bench):
+    async with opened(bench):
+        rows = await bench.desk.check_account(bench.account)
+        assert {row.part: row.ok for row in rows} == {
+            "reach": True, "keys": True, "funds": True, "mode": True, "withdrawals": True,
+        }  # fmt: skip
+
+
+async def test_an_account_is_removed_only_when_nothing_stands_on_it(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        with pytest.raises(Declined) as no:
+            await bench.desk.remove_account(bench.account, 1)
+        assert no.value.refusals[0].code == "account_in_use"
+        await bench.desk.stop(bot, 1, close=True)
+        await bench.until(lambda: bench.desk.card(bot).status == "STOPPED")
+        await bench.desk.delete(bot, 1)
+        with pytest.raises(Declined) as no:
+            await bench.desk.remove_account(bench.account, 1)
+        assert no.value.refusals[0].code == "account_of_environment"
+
+
+async def test_a_stored_account_is_forgotten_with_its_keys(bench, tmp_path):
+    vault = open_vault(tmp_path, None)
+    kept = await accounts.add(
+        bench.database, vault, 1, "stored", "binance", Environment.DEMO, KEYS, now(), local(bench.sandbox.port)
+    )
+    async with opened(bench):
+        await bench.desk.remove_account(kept.id, 1)
+        assert [each.name for each in bench.desk.accounts()] == ["demo"]
+        with pytest.raises(accounts.NoKeys):
+            await accounts.credentials(bench.database, vault, kept.id)

@@ -181,7 +181,8 @@ async def test_a_forked_child_does_not_keep_the_lock_of_its_parent(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "bad", ["sqlite://", "sqlite:///:memory:", "mysql://a:hunter2@b/c", "hunter2", "postgresql://u:hunter2@127.0.0.1:9/x"]
+    "bad",
+    ["sqlite://", "sqlite:///:memory:", "mysql://a:hunter2@b/c", "hunter2", "postgresql://u:hunter2@127.0.0.1:9/x"],
 )
 async def test_an_unusable_url_is_one_clear_error_without_its_password(bad: str) -> None:
     with pytest.raises(Unusable) as refused:

@@ -78,6 +78,8 @@ class Run:
         self.base = ""
         self.broken: list[str] = []
         """What should never be, seen in passing."""
+        self.helped: dict[int, float] = {}
+        """When a bot may be helped again."""
         self.words: dict[str, Any] = {}
         self.books: dict[str, Any] = {}
 
@@ -152,6 +154,8 @@ class Run:
             await self.episode()
             if not await self.heal(heal):
                 return
+            if self.chance.random() < 0.3:
+                await self.fund()
 
     async def begin(self) -> None:
         for number, (account, texts) in enumerate(grids(self.chance)):
@@ -230,8 +234,8 @@ class Run:
 
     async def person(self) -> None:
         """Somebody presses a button, or does something on the exchange itself."""
-        deeds = (self.press, self.cancel_by_hand, self.expire, self.foreign_again, self.fund)
-        (deed,) = self.chance.choices(deeds, weights=(8, 2, 3, 1, 2))
+        deeds = (self.press, self.cancel_by_hand, self.expire, self.foreign_again)
+        (deed,) = self.chance.choices(deeds, weights=(8, 2, 3, 1))
         await deed()
 
     async def press(self) -> None:
@@ -278,6 +282,7 @@ class Run:
             self.note("no foreign order: the exchange refuses")  # maintenance, or a fault meant for the service
 
     async def fund(self) -> None:
+        """A settlement now: not while the service is away, for it looks for missed ones around full hours only."""
         symbol, rate = self.chance.choice(list(LISTINGS)), self.chance.choice(("0.0001", "-0.0002"))
         async with self.clients[ACCOUNTS[0]].http.post(
             f"{self.base}/sandbox/market", json={"funding": {"symbol": symbol, "rate": rate}}
@@ -302,7 +307,9 @@ class Run:
                 break
             try:
                 await self.help()
-                what = await self.verdict()
+                earlier, what = what, await self.verdict()
+                if what != earlier and what:
+                    self.note(f"not yet: {' | '.join(each[:90] for each in what[:4])}")
             except (Gone, Refused, TimeoutError) as error:
                 what = [f"the service does not answer: {type(error).__name__} {error}"]
         what += self.broken
@@ -319,6 +326,9 @@ class Run:
         for bot in said["bots"]:
             status, reason = bot["status"], bot["reason"]
             try:
+                if time.monotonic() < self.helped.get(bot["bot"], 0):
+                    continue  # pressed a moment ago
+                self.helped[bot["bot"]] = time.monotonic() + 2
                 if status == "PAUSED" and reason not in ("reads_disagree", "orders_unknown"):
                     self.note(f"resume bot {bot['bot']} from {reason}")
                     await self.service.ask("resume", bot=bot["bot"])

@@ -14,7 +14,7 @@ FOLDERS = ("trading", "alerts", "storage", "bot", "service")
 TOP = ("run", "service")
 """Those that know everyone."""
 
-READS_FILES = {"tape"}
+READS_FILES = {"backtest", "columns", "tape"}
 """Modules directly in trading/ that are not pure."""
 WIRE = ("trading.gateways.binance.wire", "trading.gateways.binance.answers", "trading.gateways.binance.frames")
 PURE = (
@@ -52,7 +52,7 @@ ONLY_IN_ITS_HOUSE = {
     "typer": TOP,
     "apscheduler": ("alerts.schedule",),
     "ccxt": ("trading.gateways.ccxt_gateway",),
-    "cryptography": ("storage.vault", "trading.gateways.binance.signing"),
+    "cryptography": ("storage.vault", "trading.gateways.binance.signing", "trading.sandbox.auth"),
     "sqlalchemy": ("storage",),
     "sqlmodel": ("storage",),
     "pydantic_settings": ("service.settings",),

@@ -94,6 +94,8 @@ class OpeningStrategy(Strategy, Protocol):
 
     def is_exit(self, slot: int) -> bool: ...
 
+    def executed(self, key: Slot) -> Decimal: ...
+
     def obey(self, command: Resume | PlaceAgain | Edit) -> None: ...
 
 
@@ -109,6 +111,8 @@ class Checkpoint(Struct):
     trigger_side: int = 0
     """While WAITING: +1 = the price was below the trigger at the start command, -1 = above."""
     close_turn: int = 0
+    close_done: Decimal = ZERO
+    """Filled of the present closing order."""
     transition: int = 0
     started: int = 0
     """When the present run began, ms."""
@@ -236,15 +240,18 @@ class Engine:
         books = self.ledger.books
         expected = [order.cid for order in self.orders.values()]
         known = set(expected)
+        counted = {str(order.cid): order.executed for order in self.orders.values()}
         if self._is_active and self.strategy is not None:
             for key in list(self.strategy.keys()):
                 wish = self.strategy.wish(key)
                 if isinstance(wish, Target) and wish.cid not in known and key not in self.holds:
                     expected.append(wish.cid)
+                    # after a crash the order is not remembered, but what was counted of it is
+                    counted[str(wish.cid)] = self.strategy.executed(key)
         close = self._close_target()
         if close is not None and close.cid not in known:
             expected.append(close.cid)
-        counted = {str(order.cid): order.executed for order in self.orders.values()}
+            counted[str(close.cid)] = self.kept.close_done
         return SnapshotRequest(
             symbol=self.instrument.symbol,
             install=self.install,
@@ -461,13 +468,13 @@ class Engine:
         key = fill.cid.slot
         order = self._mine(fill.cid)
         ended: Closed | None = None
+        if key is Role.CLOSE:
+            self._count_close(fill, order)
         if order is not None:
             order.take(fill, fill.time)
             order.executed += fill.qty
             if order.executed >= order.qty:
                 self._drop(key)
-                if key is Role.CLOSE:
-                    self.kept.close_turn = max(self.kept.close_turn, fill.cid.turn + 1)
             elif order.closed is not None and order.executed >= (order.closed.executed or ZERO):
                 ended = order.closed
         changed = self._step(key, fill)
@@ -477,6 +484,18 @@ class Engine:
             # only now: the fill must reach the strategy before the end that waited for it
             changed += self._end(order, ended)
         return changed
+
+    def _count_close(self, fill: Filled, order: Order | None) -> None:
+        """Closing orders are MARKET and never rest: one that is not remembered is over, and its name is used up."""
+        if order is None or order.executed + fill.qty >= order.qty:
+            self._next_close(fill.cid.turn + 1)
+        elif fill.cid.turn == self.kept.close_turn:
+            self.kept.close_done += fill.qty
+
+    def _next_close(self, turn: int) -> None:
+        """The name of the next closing order, never one that was used."""
+        if turn > self.kept.close_turn:
+            self.kept.close_turn, self.kept.close_done = turn, ZERO
 
     def _learn_price(self, fill: Filled) -> None:
         """A resting order that filled tells where the market is before the next quote does."""
@@ -532,7 +551,7 @@ class Engine:
         key = order.cid.slot
         self._drop(key)
         if key is Role.CLOSE:
-            self.kept.close_turn = max(self.kept.close_turn, event.cid.turn + 1)
+            self._next_close(event.cid.turn + 1)
             return [Role.CLOSE]
         changed = list(self.strategy.step(event)) if self.strategy is not None else []
         if event.reason is Reason.CANCELLED_ELSEWHERE:
@@ -634,7 +653,8 @@ class Engine:
             self.kept.ending = Move.FAIL
 
     def _on_funding(self, event: Funding) -> None:
-        self.ledger.pay(event)
+        if self.ledger.pay(event):
+            self.moves += 1
 
     # ------------------------------------------------------------------ connection and recovery
 
@@ -699,7 +719,7 @@ class Engine:
         if order is not None:
             self._end(order, self._judged(order, event))
         elif event.cid.slot is Role.CLOSE:
-            self.kept.close_turn = max(self.kept.close_turn, event.cid.turn + 1)
+            self._next_close(event.cid.turn + 1)
         elif self.strategy is not None:
             wish = self.strategy.wish(event.cid.slot)
             if isinstance(wish, Target) and wish.cid == event.cid:

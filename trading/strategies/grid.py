@@ -273,6 +273,12 @@ class Grid:
         """Whether the present order of `slot` closes a lot."""
         return self.state.slots[slot].side is not self._entries[slot]
 
+    def executed(self, key: Slot) -> Decimal:
+        """What was filled of the present order at `key`."""
+        if key is Role.OPEN:
+            return self.state.open_done
+        return self.state.slots[key].done if isinstance(key, int) else ZERO
+
     # ------------------------------------------------------------------ moves
 
     def _sign(self) -> int:
