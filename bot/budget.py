@@ -78,7 +78,7 @@ class Budget:
 
     async def admit(self, chat: int, rank: Rank, is_edit: bool = False) -> None:
         """Wait for one and take it."""
-        while wait := self.take(chat, rank, is_edit):
+        while wait := self.take(chat, rank, is_edit):  # noqa: ASYNC110 - time refills it, nobody sets an event
             await asyncio.sleep(wait)
 
     def rest(self, chat: int, seconds: float) -> None:

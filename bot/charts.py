@@ -24,7 +24,7 @@ PATIENCE = 20.0
 """Seconds that one picture may take, the start of the painter included."""
 IDLE = 300.0
 """Seconds without work after which the painter is let go: it holds some 60 MB."""
-SECRET = "TRELLIS_"
+OURS = "TRELLIS_"
 """Variables of ours that the painter has no business with."""
 
 
@@ -148,7 +148,7 @@ class Charts:
                 "bot.painter",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env={name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
+                env={name: value for name, value in os.environ.items() if not name.startswith(OURS)}
                 | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MPLBACKEND": "Agg"},
                 limit=2**24,
             )

@@ -19,6 +19,8 @@ LIMIT = 64
 """Bytes of callback data that Telegram takes."""
 TEXT_LIMIT = 4096
 """Characters of a message, counted after entities are taken out, in UTF-16 units."""
+CAPTION_LIMIT = 1024
+"""The same of what stands under a picture."""
 _VERB = re.compile(r"[a-z][a-z0-9_]{0,11}")
 _NONCE = re.compile(r"[0-9a-z]{0,12}")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -53,6 +55,7 @@ class Screen(Struct, frozen=True):
     text: str
     rows: tuple[tuple[Button, ...], ...] = ()
     picture: bytes | None = None
+    """A PNG that the text stands under; such a message stays one with a picture."""
 
     def with_notice(self, sentence: str) -> Screen:
         """The same screen with one plain sentence above it."""

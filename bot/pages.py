@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -17,6 +18,19 @@ from trading.ports import Account
 from trading.views import Card, Declined, HealthRow, OrderRow, PositionRow, Refusal
 
 
+After = Callable[[int], Awaitable[None]]
+"""Goes on with a message once it is shown: progress, edited in place."""
+
+
+class Document(Struct, frozen=True):
+    """A file to be sent."""
+
+    name: str
+    content: bytes
+    caption: str
+    """HTML."""
+
+
 class Reply(Struct, frozen=True):
     """What a press or a text leads to."""
 
@@ -25,6 +39,19 @@ class Reply(Struct, frozen=True):
     alert: bool = False
     is_new: bool = False
     """Shown as a message of its own instead of in place."""
+    is_gone: bool = False
+    """The message that was pressed goes away."""
+    document: Document | None = None
+    after: After | None = None
+    outcome: str = "shown"
+    """For the audit."""
+
+
+class Room(Protocol):
+    """A part of the chat with verbs of its own."""
+
+    @property
+    def verbs(self) -> Mapping[str, Callable[[Reader, Press], Awaitable[Reply]]]: ...
 
 
 class Pages:
@@ -184,7 +211,10 @@ class Pages:
 def declined(no: Declined, screen: Screen | None = None) -> Reply:
     """A no as a reply: above the screen where there is one, in a pop-up else."""
     text = words.refusals(no)
-    return Reply(screen.with_notice(f"⚠️ {text}")) if screen is not None else Reply(toast=text, alert=True)
+    outcome = f"declined: {','.join(each.code for each in no.refusals)}"
+    if screen is not None:
+        return Reply(screen.with_notice(f"⚠️ {text}"), outcome=outcome)
+    return Reply(toast=text, alert=True, outcome=outcome)
 
 
 def _page(press: Press) -> int:

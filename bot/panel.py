@@ -10,6 +10,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -55,40 +56,59 @@ def _key(button: Button) -> InlineKeyboardButton:
     return InlineKeyboardButton(button.text, callback_data=encode(button.press), style=button.style or None)
 
 
+class Mark(Struct, frozen=True):
+    """What a message shows, to be told from something else."""
+
+    words: int
+    picture: int
+
+
 class Panel:
     """One bot's messages; remembers what they show and which is the newest of a chat."""
 
-    def __init__(self, bot: Bot, budget: Budget | None = None) -> None:
+    def __init__(self, bot: Bot) -> None:
         self._bot = bot
-        self._budget = budget or Budget()
-        self._turns: dict[tuple[int, int], asyncio.Lock] = {}
-        self._wishes: OrderedDict[tuple[int, int], int] = OrderedDict()
-        """How often each message was to be edited."""
-        self._shown: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._shown: OrderedDict[tuple[int, int], Mark] = OrderedDict()
         self._newest: dict[int, int] = {}
 
     async def send(self, chat: int, screen: Screen, silent: bool = False) -> int:
         """A new message, several where the text is too long; the id of the one with the buttons."""
-        keys, parts, sent = markup(screen), split(screen.text), 0
+        keys, parts, sent = markup(screen), _parts(screen), 0
         for at, part in enumerate(parts):
             is_last = at == len(parts) - 1
-            message = await self._patiently(chat, lambda p=part, k=keys if is_last else None: self._post(chat, p, k, silent))  # type: ignore[misc]
+            picture = screen.picture if is_last else None
+            message = await self._patiently(
+                lambda p=part, k=keys if is_last else None, i=picture: self._post(chat, p, k, silent, i)  # type: ignore[misc]
+            )
             sent = message.message_id
-        self._remember(chat, sent, parts[-1], keys)
+        self._remember(chat, sent, _mark(parts[-1], keys, screen.picture))
         self._newest[chat] = max(sent, self._newest.get(chat, 0))
         return sent
 
-    async def notify(self, chat: int, screen: Screen, silent: bool, answers: int | None = None) -> int:
-        """A notice, tried once: whoever sends it asks the budget before and keeps it until it went."""
-        keys, text = markup(screen), split(screen.text)[0]
-        message = await self._once(chat, self._post(chat, text, keys, silent, answers))
-        self._remember(chat, message.message_id, text, keys)
+    async def notify(self, chat: int, screen: Screen, silent: bool) -> int:
+        """A notice, tried once: whoever sends it keeps it until it went."""
+        keys, text = markup(screen), _parts(screen)[0]
+        message = await self._post(chat, text, keys, silent, screen.picture)
+        self._remember(chat, message.message_id, _mark(text, keys, screen.picture))
         self._newest[chat] = max(message.message_id, self._newest.get(chat, 0))
         return message.message_id
 
+    async def file(self, chat: int, name: str, content: bytes, caption: str) -> None:
+        """A document."""
+        message = await self._patiently(
+            lambda: self._bot.send_document(
+                chat, content, caption=caption, parse_mode=ParseMode.HTML, filename=name
+            )
+        )
+        self._newest[chat] = max(message.message_id, self._newest.get(chat, 0))
+
     async def _post(
-        self, chat: int, text: str, keys: InlineKeyboardMarkup | None, silent: bool, answers: int | None = None
+        self, chat: int, text: str, keys: InlineKeyboardMarkup | None, silent: bool, picture: bytes | None = None
     ) -> Message:
+        if picture is not None:
+            return await self._bot.send_photo(
+                chat, picture, text, parse_mode=ParseMode.HTML, reply_markup=keys, disable_notification=silent
+            )
         return await self._bot.send_message(
             chat,
             text,
@@ -96,104 +116,61 @@ class Panel:
             reply_markup=keys,
             disable_notification=silent,
             link_preview_options=LinkPreviewOptions(is_disabled=True),
-            reply_parameters=ReplyParameters(answers, allow_sending_without_reply=True) if answers else None,
         )
-
-    async def document(self, chat: int, name: str, content: bytes, caption: str = "") -> None:
-        """A file to keep."""
-        file = InputFile(content, filename=name)
-        await self._patiently(chat, lambda: self._bot.send_document(chat, file, caption=caption or None))
 
     def is_newest(self, chat: int, message: int) -> bool:
         """Whether nothing of ours came after `message`, as far as this process knows."""
         return message >= self._newest.get(chat, 0)
 
-    async def edit(self, chat: int, message: int, screen: Screen) -> int:
-        """Show `screen` in place of what the message shows; a new message where that cannot be. The message's id."""
-        wish = self._wish(chat, message)
-        async with self._turn(chat, message):
-            if wish != self.wishes(chat, message):
-                return message  # a newer screen waits for this message
-            try:
-                await self._change(chat, message, screen, lambda call: self._patiently(chat, call, is_edit=True))
-            except BadRequest as error:
+    async def edit(self, chat: int, message: int, screen: Screen, has_picture: bool = False) -> int:
+        """Show `screen` in place of what the message shows; a new message where that cannot be. The message's id.
+
+        A text never becomes a picture, nor a picture a text: the one is sent anew, the other taken away then.
+        """
+        if has_picture is not (screen.picture is not None):
+            shown = await self.send(chat, screen)
+            if has_picture:
+                await self.remove(chat, message)
+            return shown
+        keys, text = markup(screen), _parts(screen)[0]
+        before, mark = self._shown.get((chat, message)), _mark(text, keys, screen.picture)
+        if before == mark:
+            return message
+        is_same_picture = before is not None and before.picture == mark.picture
+        try:
+            await self._patiently(lambda: self._put(chat, message, text, keys, screen.picture, is_same_picture))
+        except BadRequest as error:
+            if "not modified" not in error.message.lower():
                 log.info("edit refused, sending anew", error=error.message)
                 return await self.send(chat, screen)
+        self._remember(chat, message, mark)
         return message
 
-    async def refresh(self, chat: int, message: int, screen: Screen, wish: int) -> None:
-        """Show `screen` in place unless an edit was wished for since `wish`; tried once, after `Budget.take`."""
-        async with self._turn(chat, message):
-            if wish == self.wishes(chat, message):
-                await self._change(chat, message, screen, lambda call: self._once(chat, call()))
-
-    def wishes(self, chat: int, message: int) -> int:
-        """How often this message was to be edited so far."""
-        return self._wishes.get((chat, message), 0)
-
-    def _wish(self, chat: int, message: int) -> int:
-        self._wishes[chat, message] = wish = self.wishes(chat, message) + 1
-        self._wishes.move_to_end((chat, message))
-        while len(self._wishes) > REMEMBERED:
-            self._wishes.popitem(last=False)
-        return wish
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, chat: int, message: int) -> AsyncIterator[None]:
-        """One edit of a message at a time."""
-        lock = self._turns.setdefault((chat, message), asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked() and self._turns.get((chat, message)) is lock and not lock._waiters:  # type: ignore[attr-defined]
-                del self._turns[chat, message]
-
-    async def _change(
+    async def _put(
         self,
         chat: int,
         message: int,
-        screen: Screen,
-        way: Callable[[Callable[[], Awaitable[object]]], Awaitable[object]],
+        text: str,
+        keys: InlineKeyboardMarkup | None,
+        picture: bytes | None,
+        is_same_picture: bool,
     ) -> None:
-        """Edit, unless that is what the message shows. Raises BadRequest where it cannot be edited."""
-        keys, text = markup(screen), split(screen.text)[0]
-        if self._shown.get((chat, message)) == _mark(text, keys):
-            return
-        try:
-            await way(
-                lambda: self._bot.edit_message_text(
-                    text,
-                    chat,
-                    message,
-                    parse_mode=ParseMode.HTML,
-                    reply_markup=keys,
-                    link_preview_options=LinkPreviewOptions(is_disabled=True),
-                )
+        if picture is None:
+            await self._bot.edit_message_text(
+                text,
+                chat,
+                message,
+                parse_mode=ParseMode.HTML,
+                reply_markup=keys,
+                link_preview_options=LinkPreviewOptions(is_disabled=True),
             )
-        except BadRequest as error:
-            if "not modified" not in error.message.lower():
-                raise
-        self._remember(chat, message, text, keys)
-
-    async def unbutton(self, query: CallbackQuery, verb: str) -> None:
-        """Take the buttons of this verb from the pressed message."""
-        seen = query.message
-        if not isinstance(seen, Message) or seen.reply_markup is None:
-            return
-        rows = [
-            [key for key in row if (press := decode(str(key.callback_data or ""))) is None or press.verb != verb]
-            for row in seen.reply_markup.inline_keyboard
-        ]
-        keys = InlineKeyboardMarkup([row for row in rows if row])
-        chat, message = seen.chat.id, seen.message_id
-        self._shown.pop((chat, message), None)
-        try:
-            await self._patiently(
-                chat, lambda: self._bot.edit_message_reply_markup(chat, message, reply_markup=keys), is_edit=True
+        elif is_same_picture:
+            await self._bot.edit_message_caption(
+                chat, message, caption=text, parse_mode=ParseMode.HTML, reply_markup=keys
             )
-        except BadRequest as error:
-            log.info("buttons stay", error=error.message)
+        else:
+            media = InputMediaPhoto(picture, text, parse_mode=ParseMode.HTML)
+            await self._bot.edit_message_media(media, chat, message, reply_markup=keys)
 
     async def answer(self, query: CallbackQuery, text: str = "", alert: bool = False) -> None:
         """Stop the spinner; a press too old to be answered is nobody's trouble."""
@@ -237,12 +214,19 @@ class Panel:
                 await asyncio.sleep(0.5 * (attempt + 1))
         raise AssertionError("unreachable")
 
-    def _remember(self, chat: int, message: int, text: str, keys: InlineKeyboardMarkup | None) -> None:
-        self._shown[chat, message] = _mark(text, keys)
+    def _remember(self, chat: int, message: int, mark: Mark) -> None:
+        self._shown[chat, message] = mark
         self._shown.move_to_end((chat, message))
         while len(self._shown) > REMEMBERED:
             self._shown.popitem(last=False)
 
 
-def _mark(text: str, keys: InlineKeyboardMarkup | None) -> int:
-    return hash((text, keys.to_json() if keys else ""))
+def _parts(screen: Screen) -> list[str]:
+    """A caption is one part: pictures say little."""
+    if screen.picture is None:
+        return split(screen.text)
+    return split(screen.text, CAPTION_LIMIT)[:1]
+
+
+def _mark(text: str, keys: InlineKeyboardMarkup | None, picture: bytes | None) -> Mark:
+    return Mark(hash((text, keys.to_json() if keys else "")), hash(picture))

@@ -195,7 +195,7 @@ async def urge(database: Database, parcels: Sequence[int], message_id: int, time
 
 
 async def acknowledge(database: Database, chat: int, message: int, row: int = 0, up_to: int = 0) -> int:
-    """Somebody has seen what `message` told, or this row, or everything up to that one; how many were waiting for it."""
+    """Somebody has seen what `message` told, or this row, or everything up to that one; how many waited for it."""
     table = tables.Outbox
     which = or_(col(table.message_id) == message, col(table.id) == row, col(table.id) <= up_to)
     return await _settle(database, col(table.chat) == chat, which)

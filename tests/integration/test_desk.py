@@ -65,7 +65,7 @@ class Bench:
 
     async def running(self, **changes: str) -> int:
         bot = await self.desk.create(1, self.account, GRID | changes, "once-1")
-        await self.desk.start(bot, 1)
+        await self.desk.start(bot, 1, confirmed=True)
         await self.until(lambda: self.desk.card(bot).status == "RUNNING")
         return bot
 

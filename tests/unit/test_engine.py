@@ -5,6 +5,7 @@ from decimal import Decimal as D
 import pytest
 
 from tests.unit.pit import BTC, Pit, neutral, plan
+from trading.core.engine import Engine
 from trading.core.lifecycle import IllegalMove, Status
 from trading.core.orders import OrderStatus
 from trading.messages import (
@@ -12,6 +13,7 @@ from trading.messages import (
     Closed,
     Disconnected,
     Filled,
+    Funding,
     NoticeKind,
     Pause,
     Place,
@@ -26,6 +28,7 @@ from trading.messages import (
     Uncertain,
 )
 from trading.model import ClientOrderId, Direction, Role, Side
+from trading.strategies.grid import Grid
 
 
 def test_a_neutral_grid_rests_one_order_per_slot_and_none_at_the_vacant_level():
@@ -409,3 +412,52 @@ def test_an_initial_order_that_fills_in_parts_is_left_alone():
         sent = pit.engine.handle(fill)
         assert all(isinstance(i, Place) and i.side is Side.SELL for i in sent)
     assert Role.OPEN in pit.engine.orders
+
+
+def test_what_was_counted_of_a_partly_filled_order_is_known_after_a_crash():
+    pit = Pit(neutral())
+    pit.start()
+    (order,) = (o for o in pit.resting(Side.BUY) if o.price == D(64000))
+    pit.venue.print_trade("BTCUSDT", D(64000), D("0.004"), True, pit.now)
+    pit.settle()
+    kept = Engine.read(pit.engine.checkpoint())
+    again = Engine("abcd", 7, BTC, checkpoint=kept, strategy=Grid.unpack(kept.strategy, "abcd", 7))
+    assert again.request().counted[order.client_id] == D("0.004")
+
+
+def test_a_closing_order_that_filled_while_nobody_watched_uses_up_its_name():
+    pit = Pit(neutral())
+    pit.start()
+    pit.walk("63900")
+    intents = pit.engine.handle(Stop(pit.now, close=True))
+    saved = pit.engine.checkpoint()
+    pit.carry_out(intents)
+    pit.settle()  # all of it happens after the last commit
+    pit.restart(saved)
+    assert pit.engine.status is Status.STOPPED
+    assert pit.engine.kept.close_turn == 1
+
+
+def test_a_closing_order_filled_in_part_before_a_crash_is_known_by_how_much():
+    pit = Pit(neutral())
+    pit.start()
+    pit.walk("63900")
+    pit.handle(Stop(pit.now, close=True))
+    for _, event in pit.broker.take():
+        if Role.CLOSE not in pit.engine.orders:
+            pit.handle(event)
+    close = pit.engine.orders[Role.CLOSE]
+    pit.engine.handle(Filled(pit.now, close.cid, 99, Side.SELL, D(63900), D("0.004"), D(0), "USDT", D(1), False))
+    kept = Engine.read(pit.engine.checkpoint())
+    again = Engine("abcd", 7, BTC, checkpoint=kept, strategy=Grid.unpack(kept.strategy, "abcd", 7))
+    assert again.request().counted[str(close.cid)] == D("0.004")
+
+
+def test_a_funding_is_a_change_to_be_committed_and_one_told_twice_is_not():
+    pit = Pit(neutral())
+    pit.start()
+    before = pit.engine.moves
+    pit.handle(Funding(pit.now, D("-0.5"), "USDT"))
+    assert pit.engine.moves == before + 1
+    pit.handle(Funding(pit.now, D("-0.5"), "USDT"))
+    assert pit.engine.moves == before + 1

@@ -18,6 +18,10 @@ from trading.core.records import (
 )
 from trading.model import MONEY, ZERO, MarginMode, Side
 
+_BUY = Side.BUY
+_SELL = Side.SELL
+# reading a member off its Enum is slow, and these are asked for at every order
+
 CENT = Decimal("1E-8")
 """The quantum of everything the venue books (product.md §9: fees half up to 8 decimals)."""
 
@@ -64,7 +68,7 @@ class Holding:
 
     def count(self, order: Order, qty: Decimal) -> None:
         """The open part of `order` grew by `qty`."""
-        if order.side is Side.BUY:
+        if order.side is _BUY:
             self.buying += qty
             if not order.reduce_only:
                 self.bids += qty * order.price
@@ -75,7 +79,7 @@ class Holding:
 
     def closable(self, side: Side) -> Decimal:
         """How much an order of `side` may still close beside the open orders of that side; 0 when it would open."""
-        if side is Side.SELL:
+        if side is _SELL:
             return max(ZERO, self.state.qty - self.selling)
         return max(ZERO, -self.state.qty - self.buying)
 
@@ -118,7 +122,7 @@ class Holding:
         state = self.state
         realized = ZERO
         opening = qty
-        if state.qty and (state.qty > 0) is (side is Side.SELL):
+        if state.qty and (state.qty > 0) is (side is _SELL):
             closing = min(qty, abs(state.qty))
             realized = self._close(price, closing)
             opening = qty - closing

@@ -10,6 +10,13 @@ from trading.core.filters import check_counter_price, check_percent_price
 from trading.core.records import OrderRequest, VenueError
 from trading.model import ZERO, OrderType, Side, TimeInForce
 
+_LIMIT = OrderType.LIMIT
+_BUY = Side.BUY
+_SELL = Side.SELL
+_GTX = TimeInForce.GTX
+_FOK = TimeInForce.FOK
+# reading a member off its Enum is slow, and these are asked for at every order
+
 SHORT_MARKUP = Decimal("1.0015")
 """A sell is assumed to cost margin at the last price times this (binance-usdm.md §15)."""
 
@@ -27,7 +34,7 @@ def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
     """The quantity the order may have (a reduce-only one is cut to the position), or a VenueError."""
     market = holding.market
     qty = reducible(holding, request.side, request.qty) if request.reduce_only else request.qty
-    if request.type is OrderType.LIMIT and len(holding.open) >= market.instrument.max_orders > 0:
+    if request.type is _LIMIT and len(holding.open) >= market.instrument.max_orders > 0:
         raise VenueError(-2025, "Reach max open order limit.")
     if request.client_id:
         earlier = account.named.get((request.symbol, request.client_id))
@@ -35,7 +42,7 @@ def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
             raise VenueError(-4116, "ClientOrderId is duplicated.")
     if not request.reduce_only and not account.is_ample:
         check_margin(account, holding, request.side, request.price, qty)
-    if request.type is OrderType.LIMIT:
+    if request.type is _LIMIT:
         check_percent_price(market.instrument, request.side, request.price, market.mark)
     elif market.walks:
         if not market.last:
@@ -50,7 +57,7 @@ def reducible(holding: Holding, side: Side, qty: Decimal, own: Decimal = ZERO) -
     position = holding.state.qty
     others = sum((order.remaining for order in holding.reducing.values()), ZERO) - own
     room = abs(position) - others
-    if not position or (position > 0) is (side is Side.BUY) or room <= 0 or (others and qty > room):
+    if not position or (position > 0) is (side is _BUY) or room <= 0 or (others and qty > room):
         raise VenueError(-2022, "ReduceOnly Order is rejected.")
     return min(qty, room)
 
@@ -65,7 +72,7 @@ def check_margin(account: Account, holding: Holding, side: Side, price: Decimal,
     notional = state.qty * mark
     bids, asks = holding.bids, holding.asks
     before = exposure(notional, bids, asks)
-    if side is Side.BUY:
+    if side is _BUY:
         bids += qty * assumed
         reach = notional + bids
     else:
@@ -75,7 +82,7 @@ def check_margin(account: Account, holding: Holding, side: Side, price: Decimal,
     if most and reach > most:
         raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
     cost = (exposure(notional, bids, asks) - before) / state.leverage
-    if side is Side.BUY:
+    if side is _BUY:
         cost += qty * max(ZERO, assumed - mark)
     if cost and cost > account.free:
         raise VenueError(-2019, "Margin is insufficient.")
@@ -83,9 +90,9 @@ def check_margin(account: Account, holding: Holding, side: Side, price: Decimal,
 
 def check_taking(market: Market, side: Side, price: Decimal, qty: Decimal, tif: TimeInForce) -> None:
     """Orders that are refused rather than recorded: post-only that would take, fill-or-kill that cannot be filled."""
-    if tif is TimeInForce.GTX and market.crosses(side, price):
+    if tif is _GTX and market.crosses(side, price):
         raise VenueError(-5022, NOT_MAKER)
-    if tif is TimeInForce.FOK and not _fillable(market, side, price, qty):
+    if tif is _FOK and not _fillable(market, side, price, qty):
         raise VenueError(-5021, NOT_FILLABLE)
 
 
@@ -94,18 +101,18 @@ def _fillable(market: Market, side: Side, price: Decimal, qty: Decimal) -> bool:
         return market.crosses(side, price)
     there = ZERO
     for level in market.depth(side.opposite):
-        if (level.price > price) if side is Side.BUY else (level.price < price):
+        if (level.price > price) if side is _BUY else (level.price < price):
             break
         there += level.qty
     return there >= qty
 
 
 def _counter_price(market: Market, side: Side) -> Decimal:
-    return market.ask if side is Side.BUY else market.bid
+    return market.ask if side is _BUY else market.bid
 
 
 def _assumed_price(market: Market, side: Side, price: Decimal) -> Decimal:
-    if side is Side.SELL:
+    if side is _SELL:
         return max(market.last * SHORT_MARKUP, market.mark, price)
     if price:
         return price

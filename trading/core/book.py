@@ -10,6 +10,9 @@ from trading.core.margin import most_notional
 from trading.core.records import Level, MarketState, Order
 from trading.model import ZERO, Bracket, Instrument, Side
 
+_BUY = Side.BUY
+# reading a member off its Enum is slow, and these are asked for at every order
+
 _NEVER_BID = Decimal(-1)
 _NEVER_ASK = Decimal("Infinity")
 
@@ -26,7 +29,7 @@ class Shelf:
         self._sign = -side.sign
         self._keys: list[Decimal] = []
         self._queues: dict[Decimal, list[Order]] = {}
-        self.edge = _NEVER_BID if side is Side.BUY else _NEVER_ASK
+        self.edge = _NEVER_BID if side is _BUY else _NEVER_ASK
         """The best price, or one that no price reaches."""
 
     def __bool__(self) -> bool:
@@ -93,7 +96,7 @@ class Market:
     def __init__(self, instrument: Instrument, brackets: tuple[Bracket, ...]) -> None:
         self.instrument = instrument
         self.brackets = brackets
-        self.bids = Shelf(Side.BUY)
+        self.bids = Shelf(_BUY)
         self.asks = Shelf(Side.SELL)
         self.outer_bids: list[Level] = []
         self.outer_asks: list[Level] = []
@@ -111,10 +114,10 @@ class Market:
         return most
 
     def shelf(self, side: Side) -> Shelf:
-        return self.bids if side is Side.BUY else self.asks
+        return self.bids if side is _BUY else self.asks
 
     def outer(self, side: Side) -> list[Level]:
-        return self.outer_bids if side is Side.BUY else self.outer_asks
+        return self.outer_bids if side is _BUY else self.outer_asks
 
     @property
     def mark(self) -> Decimal:
@@ -144,7 +147,7 @@ class Market:
 
     def crosses(self, side: Side, price: Decimal) -> bool:
         """Whether a limit order at `price` would take."""
-        if side is Side.BUY:
+        if side is _BUY:
             ask = self.ask
             return bool(ask) and price >= ask
         return price <= self.bid
@@ -155,7 +158,7 @@ class Market:
         outer = [] if self.walks else self.outer(side)
         for level in (*outer, *self.shelf(side).levels()):
             merged[level.price] = merged.get(level.price, ZERO) + level.qty
-        return [Level(price, merged[price]) for price in sorted(merged, reverse=side is Side.BUY)]
+        return [Level(price, merged[price]) for price in sorted(merged, reverse=side is _BUY)]
 
     def top(self, side: Side, price: Decimal) -> Level | None:
         """What stands at `price`, the best one, in both worlds; None for nothing."""

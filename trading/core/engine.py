@@ -463,7 +463,7 @@ class Engine:
         if not self.ledger.count(fill):
             return []
         self.moves += 1
-        if fill.maker:
+        if fill.maker and (self.bid or self.ask):
             self._learn_price(fill)
         key = fill.cid.slot
         order = self._mine(fill.cid)
@@ -864,6 +864,8 @@ class Engine:
         """The moves a bot makes by itself: started, given up, wound down."""
         if not self.is_synced or self.strategy is None:
             return
+        if self.kept.status is Status.RUNNING and not self.strategy.has_given_up:
+            return  # nothing to do of itself: what every fill comes to
         if self._winds_down:
             if not self.orders and not self.strays:
                 self._wound_down()

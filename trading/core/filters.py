@@ -8,6 +8,11 @@ from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from trading.core.records import OrderRequest, VenueError
 from trading.model import Instrument, OrderType, Side, TimeInForce, plain
 
+_LIMIT = OrderType.LIMIT
+_BUY = Side.BUY
+_SELL = Side.SELL
+# reading a member off its Enum is slow, and these are asked for at every order
+
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 _GTD_LEAST = 600_000
 _GTD_MOST = 253402300799000
@@ -15,7 +20,7 @@ _GTD_MOST = 253402300799000
 
 def check_request(request: OrderRequest, instrument: Instrument, mark: Decimal, now: int) -> None:
     """Everything that the request and the symbol's rules decide alone, in the venue's order."""
-    is_limit = request.type is OrderType.LIMIT
+    is_limit = request.type is _LIMIT
     check_precision(instrument, request.price if is_limit else None, request.qty)
     if request.client_id and not _CLIENT_ID.fullmatch(request.client_id):
         fault = "length should not be more than 36 chars" if len(request.client_id) > 36 else "is not valid."
@@ -75,10 +80,10 @@ def check_percent_price(instrument: Instrument, side: Side, price: Decimal, mark
     """One-sided: only a price that is too good for the other side is refused."""
     if not mark:
         return
-    if side is Side.BUY and instrument.multiplier_up and price > mark * instrument.multiplier_up:
+    if side is _BUY and instrument.multiplier_up and price > mark * instrument.multiplier_up:
         most = _shown(instrument, mark * instrument.multiplier_up, ROUND_DOWN)
         raise VenueError(-4016, f"Limit price can't be higher than {most}.")
-    if side is Side.SELL and instrument.multiplier_down and price < mark * instrument.multiplier_down:
+    if side is _SELL and instrument.multiplier_down and price < mark * instrument.multiplier_down:
         least = _shown(instrument, mark * instrument.multiplier_down, ROUND_UP)
         raise VenueError(-4024, f"Limit price can't be lower than {least}.")
 

@@ -24,6 +24,15 @@ from trading.core.records import (
 )
 from trading.model import ZERO, OrderType, Side, TimeInForce
 
+_BUY = Side.BUY
+_SELL = Side.SELL
+_LIMIT = OrderType.LIMIT
+_MARKET = OrderType.MARKET
+_GTX = TimeInForce.GTX
+_NEW = Execution.NEW
+_FILLED = Status.FILLED
+# reading a member off its Enum is slow, and these are asked for at every order
+
 STP_REASON, IOC_REASON, IOC_STP_REASON, REDUCE_REASON, MARKET_REASON = "1", "2", "3", "4", "9"
 MARKET_TAKE_BOUND = Decimal("0.05")
 """How far from the mark a MARKET order may reach (exchangeInfo's marketTakeBound)."""
@@ -67,9 +76,9 @@ class Floor:
         account.named[order.symbol, order.client_id] = order
         if _is_passive(holding.market, order):
             self._rest(holding, order)
-            self.tell(holding, order, Execution.NEW, now)
+            self.tell(holding, order, _NEW, now)
             return
-        self.tell(holding, order, Execution.NEW, now)
+        self.tell(holding, order, _NEW, now)
         self.work(holding, order, now)
 
     def work(self, holding: Holding, order: Order, now: int) -> None:
@@ -77,14 +86,14 @@ class Floor:
         market = holding.market
         stopped = ""
         if market.walks:
-            if order.type is OrderType.MARKET or market.crosses(order.side, order.price):
+            if order.type is _MARKET or market.crosses(order.side, order.price):
                 market.trades += 1
                 self.fill(order, market.last, order.remaining, False, now)
-        elif order.tif is not TimeInForce.GTX:
+        elif order.tif is not _GTX:
             stopped = self._take(market, order, now)
         if not order.is_open or not order.remaining:
             return
-        if order.type is OrderType.MARKET:
+        if order.type is _MARKET:
             self.end(order, Status.EXPIRED, now, MARKET_REASON)
         elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
             self.end(order, Status.EXPIRED, now, IOC_STP_REASON if stopped else IOC_REASON)
@@ -120,7 +129,7 @@ class Floor:
         """Trade `order` against resting orders and the world outside; a reason when self-trade prevention ends it."""
         other = order.side.opposite
         shelf, outer, limit = market.shelf(other), market.outer(other), _limit(market, order)
-        buys = order.side is Side.BUY
+        buys = order.side is _BUY
         while order.remaining:
             resting = shelf.best()
             if resting is not None and outer:
@@ -239,7 +248,7 @@ class Floor:
         order.executed += qty
         order.quote_executed += notional
         if order.executed == order.qty:
-            order.status = Status.FILLED
+            order.status = _FILLED
             if resting:
                 holding.drop(order)
                 market.shelf(order.side).remove(order)
@@ -277,7 +286,7 @@ class Floor:
         """Reduce-only orders never exceed the position: the newest give way first."""
         room = holding.state.qty
         for order in sorted(holding.reducing.values(), key=lambda order: order.rank):
-            closes = room > 0 if order.side is Side.SELL else room < 0
+            closes = room > 0 if order.side is _SELL else room < 0
             if not closes:
                 self.end(order, Status.EXPIRED, now, REDUCE_REASON)
             elif order.remaining > abs(room):
@@ -317,7 +326,7 @@ class Floor:
         reason: str = "0",
         trade: Trade | None = None,
     ) -> None:
-        if self.is_terse and execution is Execution.NEW:
+        if self.is_terse and execution is _NEW:
             return
         self.pending.append(
             OrderUpdate(order.account, copy(order), execution, trade, reason, holding.bids, holding.asks, now)
@@ -353,17 +362,17 @@ class Floor:
 
 def _is_passive(market: Market, order: Order) -> bool:
     """Whether `order` goes straight to its queue."""
-    if order.type is OrderType.MARKET or order.tif is TimeInForce.IOC or order.tif is TimeInForce.FOK:
+    if order.type is _MARKET or order.tif is TimeInForce.IOC or order.tif is TimeInForce.FOK:
         return False
-    return order.tif is TimeInForce.GTX or not market.crosses(order.side, order.price)
+    return order.tif is _GTX or not market.crosses(order.side, order.price)
 
 
 def _limit(market: Market, order: Order) -> Decimal:
     """The worst price `order` may trade at; 0 = none."""
-    if order.type is OrderType.LIMIT:
+    if order.type is _LIMIT:
         return order.price
     return market.mark * (1 + order.side.sign * MARKET_TAKE_BOUND)
 
 
 def _prevents(taker: Order) -> bool:
-    return taker.stp != SelfTrade.NONE and taker.tif not in (TimeInForce.FOK, TimeInForce.GTX)
+    return taker.stp != SelfTrade.NONE and taker.tif not in (TimeInForce.FOK, _GTX)

@@ -197,7 +197,7 @@ class Replay:
         if start or end < len(tops):
             tops, bottoms = tops[start:end], bottoms[start:end]
         low, high = self._low, self._high
-        for at, (bottom, top) in enumerate(zip(bottoms, tops, strict=True), start):
+        for at, bottom, top in zip(range(start, end), bottoms, tops, strict=True):
             if bottom <= low or top >= high:
                 self._walk(stretch, at)
                 low, high = self._low, self._high
@@ -208,8 +208,13 @@ class Replay:
         if at and (self._trigger is not None or self._fundings):  # its straight way from the last close
             self._price = stretch.close(at - 1)
         time, length = int(stretch.times[at]), self._length
+        is_plain = self._trigger is None and not self._fundings
         for index, price in enumerate(stretch.path(at)):
-            self._point(time + index * length // 4, price)
+            if is_plain and self._quiet_low < price < self._quiet_high:
+                self._price = price
+                self._sample(price)
+            else:
+                self._point(time + index * length // 4, price)
         self._bound()
 
     def _point(self, now: int, price: Decimal) -> None:
@@ -231,6 +236,9 @@ class Replay:
         if is_loud:
             self._judge(now, price)
             self._weigh()
+        self._sample(price)
+
+    def _sample(self, price: Decimal) -> None:
         total = self._rest + self._held * price
         if total > self._peak:
             self._peak = total

@@ -82,6 +82,8 @@ async def _execute(exchange: Exchange, drive: Drive, request: web.Request) -> by
     match request.method, request.path:
         case "GET", "/sandbox/books":
             return books(exchange, request.query.get("account", ""))
+        case "GET", "/sandbox/heard":
+            return wire.encode(sorted(exchange.heard | exchange.hub.heard))
         case "GET", "/sandbox/market":
             return wire.encode(_market(exchange, drive))
         case "POST", "/sandbox/market":

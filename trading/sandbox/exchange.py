@@ -84,6 +84,8 @@ class Exchange:
         self.filled = 0.0
         """Loop time of the last fill; 0 = none at this point of the tape."""
         self.chance = random.Random(options.seed)
+        self.heard: set[str] = set()
+        """What was asked for and told since the start: endpoints, methods, streams and events by name."""
         self._cached: dict[str, bytes] = {}
         self._untold: list[events.Frame] = []
         self.alarm = Alarm(venue)
@@ -143,6 +145,7 @@ class Exchange:
         for account, name, frame in self.faults.arrange(untold):
             key = self.listen_keys.current(account)
             if key is not None:
+                self.heard.add(name)
                 self.faults.deliver(self.hub, key, frame, name)
 
     def _shuffle(self) -> bool:

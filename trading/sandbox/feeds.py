@@ -33,6 +33,17 @@ class Stream(Struct, frozen=True):
     """ms between frames, 0 = as it happens."""
 
     @property
+    def pattern(self) -> str:
+        """The name with its symbol left open: `<s>@kline_<i>`."""
+        if self.kind == "user":
+            return "<listenKey>"
+        if not self.symbol:
+            return self.name.partition("@1s")[0]
+        head = f"<s>_perpetual@{self.kind}" if self.kind == "continuousKline" else f"<s>@{self.kind}"
+        head = head.replace("@book", "@depth<N>") if self.kind == "book" else head
+        return f"{head}_<i>" if self.kind in ("kline", "continuousKline") else head
+
+    @property
     def route(self) -> str:
         if self.kind == "user":
             return PRIVATE
@@ -187,6 +198,8 @@ class Hub:
     def __init__(self, is_strict: bool = False) -> None:
         self.is_strict = is_strict
         self.feeds: dict[Feed, None] = {}
+        self.heard: set[str] = set()
+        """Kinds of streams that had a listener since the start."""
         self.streams: dict[str, Stream] = {}
         """Those with a listener."""
         self._listeners: dict[str, dict[Feed, None]] = {}
@@ -206,6 +219,7 @@ class Hub:
         if stream is None or not self._may_hear(feed, stream):
             return
         self.streams[name] = stream
+        self.heard.add(stream.pattern)
         self._listeners.setdefault(name, {})[feed] = None
 
     def _may_hear(self, feed: Feed, stream: Stream) -> bool:

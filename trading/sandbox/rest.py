@@ -62,6 +62,7 @@ async def _execute(exchange: Exchange, request: web.Request, route: Route, key: 
     body = await request.read() if request.method != "GET" and request.can_read_body else b""
     fields = auth.parsed(body) | auth.parsed(query)
     now = exchange.now()
+    exchange.heard.add(f"{request.method} {request.path}")
     exchange.quota.spend(address, route.cost(fields), now)
     if route.is_funding:
         exchange.quota.spend_funding(address, now)

@@ -127,7 +127,7 @@ def control(exchange: Exchange, feed: Feed, data: str) -> bytes:
         case "SUBSCRIBE" | "UNSUBSCRIBE":
             if not all(isinstance(name, str) for name in params):
                 return _error(2, "Invalid request: stream name must be a string", frame.id)
-            if len(feed.names) + len(params) > MOST_STREAMS:
+            if frame.method == "SUBSCRIBE" and len(feed.names) + len(params) > MOST_STREAMS:
                 return _error(2, "Invalid request: too many parameters", frame.id)
             change = exchange.hub.subscribe if frame.method == "SUBSCRIBE" else exchange.hub.unsubscribe
             for name in params:

@@ -77,6 +77,7 @@ class Session:
         if exchange.faults.maintenance:
             raise Refusal(-1016, "Service Unavailable.", 503)
         exchange.quota.admit(self._address, now)
+        exchange.heard.add(method)
         if method.startswith("session."):
             return self._session(method, fields, now)
         route = SOCKET.get(method.removeprefix("v1/"))
