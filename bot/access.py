@@ -1,6 +1,7 @@
 """The gate in front of every update: known numeric ids pass, everybody else gets one sentence and nothing more.
 
-Fail-closed: it stands in a group of its own before all handlers and lets nothing through that it does not know.
+Fail-closed: it stands in a group of its own before all handlers and lets nothing through that it does not know. What
+looks like a secret ends here too, deleted and explained, whoever of the known sends it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from collections.abc import Callable
 
 import structlog
 from msgspec import Struct
-from telegram import Chat, Update
+from telegram import Chat, Message, Update
 from telegram.error import TelegramError
 from telegram.ext import Application, ApplicationHandlerStop, ContextTypes, TypeHandler
 
+from bot.budget import Budget, Rank
+from bot.leaks import has_secret
 from bot.words import say
 from storage import audit, users
 from storage.database import Database
@@ -46,9 +49,10 @@ class Reader(Struct, frozen=True):
 class Gate:
     """Who may pass."""
 
-    def __init__(self, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], int], budget: Budget | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._budget = budget or Budget()
         self._told: dict[int, int] = {}
 
     def attach(self, application: Application) -> None:  # type: ignore[type-arg]
@@ -69,7 +73,29 @@ class Gate:
             raise ApplicationHandlerStop
         if context.user_data is None:
             raise ApplicationHandlerStop
+        if update.effective_message is not None and update.callback_query is None:
+            await self._search(update.effective_message, known.id)
         context.user_data[READER] = Reader(known.id, known.role)
+
+    async def _search(self, message: Message, person: int) -> None:
+        """Raises ApplicationHandlerStop where the message holds a secret, which it does no longer then."""
+        name = message.document.file_name if message.document is not None else ""
+        if not any(has_secret(part) for part in (message.text, message.caption, name) if part):
+            return
+        key = "secret"
+        try:
+            await message.delete()
+        except TelegramError as error:
+            log.warning("secret not deleted", error=type(error).__name__)
+            key = "secret_stays"
+        log.warning("secret pasted", user=person)
+        await audit.add(self._database, audit.Entry(self._clock(), person, "secret", "", key))
+        await self._budget.admit(message.chat_id, Rank.ANSWER)
+        try:
+            await message.chat.send_message(say(key))
+        except TelegramError as error:
+            log.info("secret not explained", error=type(error).__name__)
+        raise ApplicationHandlerStop
 
     async def _turn_away(self, update: Update, person: int) -> None:
         now = self._clock()
@@ -86,6 +112,9 @@ class Gate:
 
     async def _say(self, update: Update, key: str, person_id: int) -> None:
         text = say(key, id=person_id)
+        chat = update.effective_chat
+        if chat is not None and self._budget.take(chat.id, Rank.LIVE):
+            return  # a crowd of strangers takes nothing from those who are let in
         try:
             if update.callback_query is not None:
                 await update.callback_query.answer(text, show_alert=True)

@@ -14,15 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from telegram import BotCommand, Message, Update
+from msgspec.structs import replace
+from telegram import BotCommand, CallbackQuery, Message, Update
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 from telegram.ext import Application, ApplicationBuilder, CallbackQueryHandler, ContextTypes, MessageHandler, filters
 from telegram.request import HTTPXRequest
 
 from bot.access import READER, Gate, Reader
 from bot.actions import Actions
+from bot.budget import Budget
 from bot.commands import Commands
-from bot.menu import Press, decode
+from bot.journal import Journal, outcome_of, target_of
+from bot.late import Late
+from bot.live import Live
+from bot.menu import Press, Screen, decode
 from bot.notify import Courier
 from bot.pages import Pages, Reply, declined
 from bot.panel import Panel, seconds_of
@@ -86,14 +91,20 @@ class Front:
         self._is_up = False
         self._stopping = False
         logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines carry the token
+        self._budget = Budget()
         self._application = self._build(token, base_url)
-        self.panel = Panel(self._application.bot)
+        self.panel = Panel(self._application.bot, self._budget)
         seals = Seals()
         self._pages = Pages(desk, seals, clock, version, self._own_health)
         self._actions = Actions(desk, self._pages, seals, clock)
         self._wizard = Wizard(desk, database, self._pages, self._actions, clock)
         self._commands = Commands(self._pages, self._wizard, version)
-        self._courier = Courier(database, self.panel, self._answers, clock, tells_fills)
+        self._late = Late(clock)
+        self._journal = Journal(database, clock)
+        self._live = Live(database, self.panel, self._budget, self._pages.show, lambda: self._is_up)
+        self._courier = Courier(
+            database, self.panel, self._budget, self._answers, clock, tells_fills, self._live.card
+        )
 
     @property
     def is_up(self) -> bool:
@@ -122,7 +133,7 @@ class Front:
             root = base_url.rstrip("/")
             builder = builder.base_url(f"{root}/bot").base_file_url(f"{root}/file/bot")
         application = builder.build()
-        Gate(self._database, self._clock).attach(application)
+        Gate(self._database, self._clock, self._budget).attach(application)
         application.add_handler(CallbackQueryHandler(self._on_press))
         application.add_handler(MessageHandler(filters.UpdateType.MESSAGE & filters.COMMAND, self._on_command))
         application.add_handler(MessageHandler(filters.UpdateType.MESSAGE & filters.TEXT, self._on_text))
@@ -151,8 +162,10 @@ class Front:
             await self._end()
 
     async def deliver(self) -> None:
-        """Bring what the outbox holds to the chats, for ever."""
-        await self._courier.run()
+        """Bring what the outbox holds to the chats, and keep the cards there alive, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._courier.run(), name="courier")
+            group.create_task(self._live.run(), name="live")
 
     async def _answers(self) -> bool:
         """Whether Telegram can be written to. After an outage the long poll is silent until something happens: ask."""
@@ -231,28 +244,45 @@ class Front:
     # ------------------------------------------------------------------ updates
 
     async def _on_command(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
-        message, reader = update.message, _reader(context)
-        if message is None or message.text is None:
-            return
-        name, _, rest = message.text.partition(" ")
-        reply = await self._asked(self._commands.obey(reader, name[1:].partition("@")[0].lower(), rest.strip()))
-        await self._send(reader, message, reply)
+        await self._on_text(update, context)
 
     async def _on_text(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
-        """An answer to the wizard's question, a grid in one line, or neither."""
+        """Done at once, or asked about where it was long on its way."""
         message, reader = update.message, _reader(context)
         if message is None or message.text is None:
             return
         text = message.text.strip()
-        draft = await self._wizard.load(reader) if reader.can_act else None
-        if self._wizard.looks_like_line(text):
-            reply = await self._asked(self._commands.line(reader, text))
+        question = self._late.question(reader.id, text, int(message.date.timestamp() * 1000))
+        if question is not None:
+            await self._send(reader, message, Reply(question))
+            await self._journal.note(reader, "late", text, "asked again")
+            return
+        await self._typed(reader, message, text)
+
+    async def _typed(self, reader: Reader, message: Message, text: str) -> None:
+        """A command, an answer to the wizard's question, a grid in one line, or none of these."""
+        if text.startswith("/"):
+            name, _, rest = text[1:].partition(" ")
+            name = name.partition("@")[0].lower()
+            reply = await self._asked(self._obeyed(reader, name, rest.strip()))
             await self._send(reader, message, reply)
+            await self._journal.note(reader, f"/{name}", rest.strip(), outcome_of(reply))
+            return
+        draft = await self._wizard.load(reader) if reader.can_act else None
+        action, reply = "text", Reply(self._commands.lost(text), outcome="not understood")
+        if self._wizard.looks_like_line(text):
+            action, reply = "line", await self._asked(self._commands.line(reader, text))
         elif draft is not None and draft.message:
-            screen = await self._wizard.typed(reader, draft, text)
-            await self._replace(reader, message, draft.message, Reply(screen))
-        else:
-            await self._send(reader, message, Reply(self._commands.lost(text)))
+            action, reply = "answer", Reply(await self._wizard.typed(reader, draft, text))
+            await self._replace(reader, message, draft.message, reply)
+        if action != "answer":
+            await self._send(reader, message, reply)
+        await self._journal.note(reader, action, text, outcome_of(reply))
+
+    async def _obeyed(self, reader: Reader, name: str, rest: str) -> Reply:
+        if name == "audit":
+            return await self._journal.page(reader, Press("audit", 0, rest))
+        return await self._commands.obey(reader, name, rest)
 
     async def _on_other(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
         if update.message is not None:
@@ -263,15 +293,26 @@ class Front:
         if query is None:
             return
         press = decode(query.data or "")
+        if press is not None and press.verb == "late":
+            await self._still_wanted(reader, query, press)
+            return
         async with asyncio.TaskGroup() as group:
             late = group.create_task(self._answer_late(query))
-            reply = await self._asked(self._pressed(reader, press or Press("home"), press is not None))
+            reply = await self._asked(self._pressed(reader, query, press or Press("home"), press is not None))
             is_answered = late.done()
             late.cancel()
         if not is_answered:
             await self.panel.answer(query, reply.toast, reply.alert)
         elif reply.toast and reply.screen is not None and reply.alert:
-            reply = Reply(reply.screen.with_notice(reply.toast), is_new=reply.is_new)
+            reply = replace(reply, screen=reply.screen.with_notice(reply.toast))
+        await self._show(reader, query, reply)
+        known = press or Press("unknown")
+        await self._journal.note(reader, known.verb, target_of(known), outcome_of(reply))
+
+    async def _show(self, reader: Reader, query: CallbackQuery, reply: Reply) -> None:
+        """What a press leads to, in the pressed message where that can be."""
+        if reply.document is not None:
+            await self.panel.document(reader.id, reply.document)
         if reply.screen is None:
             return
         seen = query.message
@@ -279,15 +320,45 @@ class Front:
             shown = await self.panel.edit(reader.id, seen.message_id, reply.screen)
         else:
             shown = await self.panel.send(reader.id, reply.screen)
-        await self._wizard.follow(reader, reply.screen, shown)
+        await self._follow(reader, reply.screen, shown)
+
+    async def _follow(self, reader: Reader, screen: Screen, shown: int) -> None:
+        """Remember which message shows what."""
+        self._live.follow(reader, screen, shown)
+        await self._wizard.follow(reader, screen, shown)
+
+    async def _still_wanted(self, reader: Reader, query: CallbackQuery, press: Press) -> None:
+        """A late message that is to be done after all."""
+        text = self._late.take(reader.id, press)
+        await self.panel.answer(query, "" if text else say("outdated"), alert=text is None)
+        await self.panel.unbutton(query, "late")
+        if text is not None and isinstance(query.message, Message):
+            await self._typed(reader, query.message, text)
+
+    async def _acknowledged(self, reader: Reader, query: CallbackQuery, press: Press) -> Reply:
+        """A notice was seen: it is not told again."""
+        message = query.message.message_id if query.message is not None else 0
+        up_to = press.target if press.argument == "all" else 0
+        await outbox.acknowledge(self._database, reader.id, message, press.target, up_to)
+        if press.verb == "ack":
+            await self.panel.unbutton(query, "ack")
+        return Reply(toast=say("acknowledged"), outcome="acknowledged")
 
     async def _answer_late(self, query: Any) -> None:
         await asyncio.sleep(SLOW)
         await self.panel.answer(query)
 
-    async def _pressed(self, reader: Reader, press: Press, is_known: bool) -> Reply:
+    async def _pressed(self, reader: Reader, query: CallbackQuery, press: Press, is_known: bool) -> Reply:
         if not is_known:
             return Reply(await self._pages.anywhere(reader, press), say("outdated"), alert=True)
+        if press.verb == "ack":
+            return await self._acknowledged(reader, query, press)
+        if press.verb == "audit":
+            return await self._journal.page(reader, press)
+        if press.verb == "audit_csv":
+            return await self._journal.table(reader, press)
+        if press.verb == "open" and query.message is not None:  # who looks at the grid has seen the notice
+            await outbox.acknowledge(self._database, reader.id, query.message.message_id)
         if self._actions.has(press.verb):
             return await self._actions.act(reader, press)
         if press.verb in VERBS:
@@ -310,7 +381,7 @@ class Front:
         if reply.screen is not None and reply.toast:
             screen = screen.with_notice(reply.toast)
         shown = await self.panel.send(message.chat_id, screen)
-        await self._wizard.follow(reader, screen, shown)
+        await self._follow(reader, screen, shown)
 
     async def _replace(self, reader: Reader, message: Message, panel: int, reply: Reply) -> None:
         """Show the wizard's next screen in its one message, moved down where others came after it."""
@@ -320,8 +391,9 @@ class Front:
         else:
             shown = await self.panel.send(message.chat_id, reply.screen)
             await self.panel.remove(message.chat_id, panel)
-        await self._wizard.follow(reader, reply.screen, shown)
-        await self.panel.remove(message.chat_id, message.message_id)
+        await self._follow(reader, reply.screen, shown)
+        if message.from_user is not None and message.from_user.id == reader.id:
+            await self.panel.remove(message.chat_id, message.message_id)
 
     async def _on_error(self, update: object, context: ContextTypes.DEFAULT_TYPE) -> None:
         """Nothing is lost silently: a reference for the reader, the error for the log."""

@@ -1,97 +1,78 @@
 """The way from the outbox to the chats: at least once, at the pace Telegram allows, and never in anybody's way.
 
-A send that timed out may have arrived: what matters is sent again, marked "again"; pairs and fills are not repeated,
-because the next one carries their sums.
+Urgent notices go first and are told again until somebody acknowledges them; fills and pairs that come within three
+seconds are one message; what piled up in an outage is one summary. A send that timed out may have arrived: what
+matters is sent again, marked "again"; fills are not, because the next ones carry their sums.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from html import escape
 from typing import Any
 
 import httpx
-import msgspec
 import structlog
-from msgspec import Struct
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 
-from bot import words
-from bot.menu import Button, Screen, button
+from bot import letter, words
+from bot.budget import Budget, Rank
+from bot.letter import Letter, Tally
 from bot.panel import Panel, seconds_of
-from bot.words import Told, say
 from storage import outbox
 from storage.database import Database
-from storage.outbox import Parcel, Priority
-from trading.messages import Notice, NoticeKind, Reason
+from storage.outbox import Parcel, Priority, Queue
+from trading.messages import NoticeKind
 
 log = structlog.get_logger("bot.notify")
 FOLD = 3_000
-"""ms within which the pairs of one grid become one message."""
-PACE = 1_050
-"""ms between two messages to one chat."""
-BATCH = 200
+"""ms within which the fills and pairs of one chat become one message."""
+AWAY = 60_000
+"""ms after which what waits counts as piled up by an outage."""
+MANY = 5
+"""Messages that may be told one by one after an outage."""
+SWARM = 8
+"""Urgent messages that may be told one by one at any time."""
+BATCH = 20
+FOLDED = 1_000
+"""Fills and pairs that one message adds up."""
+REPEATS = (5 * 60_000, 15 * 60_000, 60 * 60_000)
+"""ms after which an urgent notice is told again, and again, unless it is acknowledged."""
 IDLE = 0.4
 """Seconds between two looks into an idle outbox."""
 LAST = 0.6
 """Seconds that a sending under way has left at the end."""
-_FOLDED = frozenset({NoticeKind.PAIR.value, NoticeKind.FILL.value})
+REMEMBERED = 1_000
+_RANKS = {Priority.CRITICAL: Rank.CRITICAL, Priority.NORMAL: Rank.NOTICE, Priority.FILL: Rank.FILL}
 _SURELY_NOT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Causes after which nothing can have arrived."""
 
 
-class Batch(Struct, frozen=True):
-    """Parcels that go in one message."""
-
-    chat: int
-    parcels: tuple[Parcel, ...]
-
-    @property
-    def ids(self) -> list[int]:
-        return [parcel.id for parcel in self.parcels]
-
-    @property
-    def is_folded(self) -> bool:
-        return self.parcels[0].kind in _FOLDED
-
-    @property
-    def is_unclear(self) -> bool:
-        """Whether an earlier attempt may have arrived."""
-        return any(parcel.claimed is not None for parcel in self.parcels)
-
-
-def batches(parcels: Sequence[Parcel]) -> list[Batch]:
-    """Parcels as messages: pairs of one grid together, everything else alone, in the given order."""
-    found: dict[tuple[int, ...], list[Parcel]] = {}
-    for parcel in parcels:
-        is_fresh_pair = parcel.kind in _FOLDED and parcel.claimed is None
-        key = (parcel.chat, parcel.account, parcel.bot) if is_fresh_pair else (parcel.chat, -1, -1, parcel.id)
-        found.setdefault(key, []).append(parcel)
-    return [Batch(group[0].chat, tuple(group)) for group in found.values()]
-
-
 class Courier:
-    """Delivers what is due, one message per chat and second."""
+    """Delivers what is due; every chat at its own pace."""
 
     def __init__(
         self,
         database: Database,
         panel: Panel,
+        budget: Budget,
         is_up: Callable[[], Awaitable[bool]],
         clock: Callable[[], int],
         tells_fills: bool,
+        card: Callable[[int, int], int | None] = lambda chat, bot: None,
     ) -> None:
         self._database = database
         self._panel = panel
+        self._budget = budget
         self._is_up = is_up
         self._clock = clock
         self._untold = frozenset() if tells_fills else frozenset(kind.value for kind in words.UNTOLD)
-        self._free_at: dict[int, int] = {}
-        self._folded_at: dict[tuple[int, int], int] = {}
+        self._card = card
+        self._threads: dict[tuple[int, int], int | None] = {}
 
     async def run(self) -> None:
         """For ever; the outbox keeps everything while Telegram is away."""
+        await outbox.drop_unclear(self._database, Priority.FILL)
         while True:
             try:
                 sent = await self.round() if await self._is_up() else 0
@@ -102,18 +83,97 @@ class Courier:
 
     async def round(self) -> int:
         """Send what may be sent now; how many messages went."""
-        parcels = await outbox.due(self._database, self._clock(), BATCH)
-        hushed = [parcel.id for parcel in parcels if parcel.kind in self._untold]
-        if hushed:
-            await outbox.dead(self._database, hushed)
+        now = self._clock()
+        chats: dict[int, list[Queue]] = {}
+        for queue in await outbox.queues(self._database, now):
+            chats.setdefault(queue.chat, []).append(queue)
+        reminders: dict[int, list[Parcel]] = {}
+        for parcel in await outbox.urged(self._database, now, BATCH):
+            reminders.setdefault(parcel.chat, []).append(parcel)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._chat(chat, waiting)) for chat, waiting in chats.items()]
+            tasks += [group.create_task(self._remind(chat, due)) for chat, due in reminders.items()]
+        return sum(task.result() for task in tasks)
+
+    # ------------------------------------------------------------------ one chat
+
+    async def _chat(self, chat: int, waiting: Sequence[Queue]) -> int:
+        """The most urgent first; how many messages went."""
+        alone = {queue.priority: queue.count for queue in waiting if queue.priority is not Priority.FILL}
+        is_late = min(queue.oldest for queue in waiting) < self._clock() - AWAY
+        has_fills = any(queue.priority is Priority.FILL for queue in waiting)
+        if is_late and sum(alone.values()) + has_fills > MANY:
+            return await self._sum_up(chat, is_late)
+        if alone.get(Priority.CRITICAL, 0) > SWARM:
+            return await self._sum_up(chat, is_late, Priority.CRITICAL)
         sent = 0
-        for batch in batches([parcel for parcel in parcels if parcel.kind not in self._untold]):
-            if batch.is_unclear and batch.parcels[0].priority is Priority.FILL:
-                await outbox.dead(self._database, batch.ids)
-            elif self._may_go(batch):
-                await self._whole(self._send(batch))
-                sent += 1
+        for queue in waiting:
+            if queue.priority is Priority.FILL:
+                sent += await self._fold(queue)
+            else:
+                sent += await self._singles(queue)
         return sent
+
+    async def _singles(self, queue: Queue) -> int:
+        parcels = await outbox.due(self._database, self._clock(), BATCH, chat=queue.chat, urgency=queue.priority)
+        for number, parcel in enumerate(parcels):
+            if self._budget.take(queue.chat, _RANKS[queue.priority]):
+                return number
+            await self._whole(self._send(queue.chat, [parcel], letter.single(parcel)))
+        return len(parcels)
+
+    async def _fold(self, queue: Queue) -> int:
+        """Fills and pairs, three seconds after the first of them."""
+        now = self._clock()
+        if queue.oldest > now - FOLD and queue.count < FOLDED:
+            return 0
+        parcels = await outbox.due(self._database, now, FOLDED, chat=queue.chat, urgency=Priority.FILL)
+        await outbox.dead(self._database, [parcel.id for parcel in parcels if parcel.kind in self._untold])
+        told = [parcel for parcel in parcels if parcel.kind not in self._untold]
+        if not told or self._budget.take(queue.chat, Rank.FILL):
+            return 0
+        await self._whole(self._send(queue.chat, told, letter.folded(told)))
+        return 1
+
+    async def _sum_up(self, chat: int, is_late: bool, urgency: Priority | None = None) -> int:
+        """All that waits in one message, so that the end of an outage is no flood."""
+        if self._budget.take(chat, Rank.CRITICAL):
+            return 0
+        tally, parcels = Tally(), list[Parcel]()
+        after: tuple[int, int] | None = None
+        while page := await outbox.due(self._database, self._clock(), FOLDED, chat=chat, urgency=urgency, after=after):
+            for parcel in page:
+                if parcel.kind not in self._untold:
+                    tally.add(parcel)
+            parcels += page
+            after = (int(page[-1].priority), page[-1].id)
+            await asyncio.sleep(0)
+        again = any(parcel.claimed is not None for parcel in parcels)
+        log.info("summary instead of single notices", chat=chat, notices=len(parcels))
+        await self._whole(self._send(chat, parcels, letter.summary(tally, self._clock(), is_late, again)))
+        return 1
+
+    async def _remind(self, chat: int, parcels: Sequence[Parcel]) -> int:
+        """Tell again what nobody acknowledged."""
+        if self._budget.take(chat, Rank.CRITICAL):
+            return 0
+        ids = [parcel.id for parcel in parcels]
+        now = self._clock()
+        try:
+            message = await self._panel.notify(chat, letter.reminder(parcels).screen, False, parcels[-1].message)
+        except RetryAfter:
+            return 0
+        except (Forbidden, BadRequest) as error:
+            log.warning("reminder refused", chat=chat, error=error.message)
+            await outbox.dead(self._database, ids)
+            return 0
+        except TelegramError as error:  # the row stays; a reminder told twice does no harm
+            log.info("reminder delayed", error=type(error).__name__)
+            return 0
+        await self._urge(parcels, message, now)
+        return 1
+
+    # ------------------------------------------------------------------ one message
 
     async def _whole(self, sending: Coroutine[Any, Any, None]) -> None:
         """An orderly end waits a moment for what is under way, so that it is not told twice."""
@@ -125,73 +185,66 @@ class Courier:
             work.cancel()
             raise
 
-    def _may_go(self, batch: Batch) -> bool:
-        now = self._clock()
-        if self._free_at.get(batch.chat, 0) > now:
-            return False
-        last = self._folded_at.get((batch.chat, batch.parcels[0].bot), 0)
-        return not batch.is_folded or now - last >= FOLD
-
-    async def _send(self, batch: Batch) -> None:
-        screen, told = compose(batch)
-        now = self._clock()
-        self._free_at[batch.chat] = now + PACE
-        if batch.is_folded:
-            self._folded_at[batch.chat, batch.parcels[0].bot] = now
-        await outbox.claim(self._database, batch.ids, now)
+    async def _send(self, chat: int, parcels: Sequence[Parcel], what: Letter) -> None:
+        ids = [parcel.id for parcel in parcels]
+        await outbox.claim(self._database, parcels=ids, now=self._clock())
+        root = await self._root(chat, what)
         try:
-            message = await self._panel.notify(batch.chat, screen, told.is_silent)
+            message = await self._panel.notify(chat, what.screen, what.is_silent, root)
         except TelegramError as error:
-            await self._failed(batch, error)
+            await self._failed(chat, parcels, error)
             return
-        await outbox.sent(self._database, batch.ids, message)
+        urgent = [parcel for parcel in parcels if parcel.priority is not Priority.FILL]
+        notices = [(parcel, letter.notice_of(parcel)) for parcel in urgent]
+        urgent = [parcel for parcel, told in notices if letter.is_urgent(told)]
+        kept = {parcel.id for parcel in urgent}
+        await outbox.sent(self._database, [number for number in ids if number not in kept], message)
+        await self._urge(urgent, message, self._clock(), first=True)
+        for parcel, told in notices:
+            if kinds := letter.settled_by(told):
+                await outbox.settle(self._database, parcel.account, parcel.bot, kinds)
+            if told.kind is NoticeKind.STARTED:
+                self._threads[chat, parcel.bot] = message
 
-    async def _failed(self, batch: Batch, error: TelegramError) -> None:
-        now, attempts = self._clock(), batch.parcels[0].attempts + 1
+    async def _urge(self, parcels: Sequence[Parcel], message: int, now: int, first: bool = False) -> None:
+        """Keep them for the next reminder; the last one was the last."""
+        rounds: dict[int, list[int]] = {}
+        for parcel in parcels:
+            rounds.setdefault(1 if first else parcel.attempts + 1, []).append(parcel.id)
+        for times, ids in rounds.items():
+            if times > len(REPEATS):
+                log.warning("urgent notices were never acknowledged", count=len(ids))
+                await outbox.sent(self._database, ids, message)
+            else:
+                await outbox.urge(self._database, ids, message, times, now + REPEATS[times - 1])
+
+    async def _root(self, chat: int, what: Letter) -> int | None:
+        """The message that this one answers: the grid's card, else the notice of its start."""
+        if not what.bot:
+            return None
+        if (card := self._card(chat, what.bot)) is not None:
+            return card
+        if (chat, what.bot) not in self._threads:
+            if len(self._threads) >= REMEMBERED:
+                self._threads.pop(next(iter(self._threads)))
+            self._threads[chat, what.bot] = await outbox.last_told(
+                self._database, chat, what.account, what.bot, NoticeKind.STARTED.value
+            )
+        return self._threads[chat, what.bot]
+
+    async def _failed(self, chat: int, parcels: Sequence[Parcel], error: TelegramError) -> None:
+        now, attempts = self._clock(), parcels[0].attempts + 1
+        ids = [parcel.id for parcel in parcels]
         if isinstance(error, RetryAfter):
-            until = now + int(seconds_of(error) * 1000) + 100
-            self._free_at[batch.chat] = until
-            await outbox.retry(self._database, batch.ids, until)
+            await outbox.retry(self._database, ids, now + int(seconds_of(error) * 1000) + 100)
         elif isinstance(error, Forbidden | BadRequest):
-            log.warning("notice refused", chat=batch.chat, error=error.message)
-            await outbox.dead(self._database, batch.ids)
+            log.warning("notice refused", chat=chat, error=error.message)
+            await outbox.dead(self._database, ids)
         else:
             is_unclear = isinstance(error, NetworkError) and not isinstance(error.__cause__, _SURELY_NOT)
             log.info("notice delayed", error=type(error).__name__, unclear=is_unclear)
             wait = min(60_000, 1_000 * 2 ** min(attempts, 6))
-            await outbox.retry(self._database, batch.ids, now + wait, unclear=is_unclear)
-
-
-def compose(batch: Batch) -> tuple[Screen, Told]:
-    """The message of a batch."""
-    notices = [_notice(parcel) for parcel in batch.parcels]
-    pairs = [each for each in notices if each.kind is NoticeKind.PAIR]
-    told = words.pairs(pairs) if len(pairs) > 1 else words.notice(pairs[0] if pairs else notices[-1])
-    fills = [each for each in notices if each.kind is NoticeKind.FILL]
-    lines = [told.body]
-    if fills and (pairs or len(fills) > 1):
-        lines = [*([told.body] if pairs else []), *(words.notice(each).title for each in fills[:10])]
-    first = notices[0]
-    badge = first.values.get("badge", "")
-    again = f"({say('again')}) " if batch.is_unclear else ""
-    head = f"<b>{escape(again + told.title, quote=False)}</b>" + (f" · {badge}" if badge else "")
-    body = escape("\n".join(line for line in lines if line), quote=False)
-    return Screen(f"{head}\n{body}" if body else head, _rows(first)), told
-
-
-def _notice(parcel: Parcel) -> Notice:
-    return msgspec.json.decode(parcel.payload, type=Notice)
-
-
-def _rows(notice: Notice) -> tuple[tuple[Button, ...], ...]:
-    if not notice.bot or notice.kind in (NoticeKind.PAIR, NoticeKind.FILL):
-        return ()
-    rows: list[tuple[Button, ...]] = []
-    slot = notice.values.get("slot", "")
-    if notice.kind is NoticeKind.SLOT_WAITS and notice.values.get("reason") == Reason.CANCELLED_ELSEWHERE.value:
-        rows.append((button(say("b_place_now"), "ask_place", notice.bot, slot),))
-    name = f"{notice.values.get('symbol', '')} #{notice.bot}".strip()
-    rows.append((button(say("b_open", name=name), "open", notice.bot),))
-    return tuple(rows)
-
-
+            fills = {parcel.id for parcel in parcels if is_unclear and parcel.priority is Priority.FILL}
+            await outbox.dead(self._database, list(fills))
+            others = [number for number in ids if number not in fills]
+            await outbox.retry(self._database, others, now + wait, unclear=is_unclear)

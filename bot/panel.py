@@ -11,15 +11,17 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
+from msgspec import Struct
 from telegram import (
     Bot,
     CallbackQuery,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     InputFile,
+    InputMediaPhoto,
     LinkPreviewOptions,
     Message,
     ReplyParameters,
@@ -28,7 +30,10 @@ from telegram.constants import ParseMode
 from telegram.error import BadRequest, Conflict, Forbidden, InvalidToken, RetryAfter, TelegramError, TimedOut
 
 from bot.budget import Budget, Rank
-from bot.menu import Button, Screen, decode, encode, split
+from bot.menu import CAPTION_LIMIT, Button, Screen, decode, encode, split
+
+if TYPE_CHECKING:
+    from bot.pages import Document
 
 log = structlog.get_logger("bot.panel")
 T = TypeVar("T")
@@ -66,8 +71,13 @@ class Mark(Struct, frozen=True):
 class Panel:
     """One bot's messages; remembers what they show and which is the newest of a chat."""
 
-    def __init__(self, bot: Bot) -> None:
+    def __init__(self, bot: Bot, budget: Budget | None = None) -> None:
         self._bot = bot
+        self._budget = budget or Budget()
+        self._turns: dict[tuple[int, int], asyncio.Lock] = {}
+        self._editors: dict[tuple[int, int], int] = {}
+        self._wishes: OrderedDict[tuple[int, int], int] = OrderedDict()
+        """How often each message was to be edited."""
         self._shown: OrderedDict[tuple[int, int], Mark] = OrderedDict()
         self._newest: dict[int, int] = {}
 
@@ -77,37 +87,38 @@ class Panel:
         for at, part in enumerate(parts):
             is_last = at == len(parts) - 1
             picture = screen.picture if is_last else None
-            message = await self._patiently(
-                lambda p=part, k=keys if is_last else None, i=picture: self._post(chat, p, k, silent, i)  # type: ignore[misc]
-            )
-            sent = message.message_id
+            post = partial(self._post, chat, part, keys if is_last else None, silent, picture=picture)
+            sent = (await self._patiently(chat, post)).message_id
         self._remember(chat, sent, _mark(parts[-1], keys, screen.picture))
         self._newest[chat] = max(sent, self._newest.get(chat, 0))
         return sent
 
-    async def notify(self, chat: int, screen: Screen, silent: bool) -> int:
-        """A notice, tried once: whoever sends it keeps it until it went."""
+    async def notify(self, chat: int, screen: Screen, silent: bool, answers: int | None = None) -> int:
+        """A notice, tried once: whoever sends it asks the budget before and keeps it until it went."""
         keys, text = markup(screen), _parts(screen)[0]
-        message = await self._post(chat, text, keys, silent, screen.picture)
+        message = await self._once(chat, self._post(chat, text, keys, silent, answers, screen.picture))
         self._remember(chat, message.message_id, _mark(text, keys, screen.picture))
         self._newest[chat] = max(message.message_id, self._newest.get(chat, 0))
         return message.message_id
 
-    async def file(self, chat: int, name: str, content: bytes, caption: str) -> None:
-        """A document."""
-        message = await self._patiently(
-            lambda: self._bot.send_document(
-                chat, content, caption=caption, parse_mode=ParseMode.HTML, filename=name
-            )
-        )
-        self._newest[chat] = max(message.message_id, self._newest.get(chat, 0))
-
     async def _post(
-        self, chat: int, text: str, keys: InlineKeyboardMarkup | None, silent: bool, picture: bytes | None = None
+        self,
+        chat: int,
+        text: str,
+        keys: InlineKeyboardMarkup | None,
+        silent: bool,
+        answers: int | None = None,
+        picture: bytes | None = None,
     ) -> Message:
         if picture is not None:
             return await self._bot.send_photo(
-                chat, picture, text, parse_mode=ParseMode.HTML, reply_markup=keys, disable_notification=silent
+                chat,
+                picture,
+                text,
+                parse_mode=ParseMode.HTML,
+                reply_markup=keys,
+                disable_notification=silent,
+                reply_parameters=ReplyParameters(answers, allow_sending_without_reply=True) if answers else None,
             )
         return await self._bot.send_message(
             chat,
@@ -116,7 +127,14 @@ class Panel:
             reply_markup=keys,
             disable_notification=silent,
             link_preview_options=LinkPreviewOptions(is_disabled=True),
+            reply_parameters=ReplyParameters(answers, allow_sending_without_reply=True) if answers else None,
         )
+
+    async def document(self, chat: int, file: Document) -> None:
+        """A file to keep."""
+        content = InputFile(file.content, filename=file.name)
+        caption, mode = file.caption or None, ParseMode.HTML
+        await self._patiently(chat, lambda: self._bot.send_document(chat, content, caption=caption, parse_mode=mode))
 
     def is_newest(self, chat: int, message: int) -> bool:
         """Whether nothing of ours came after `message`, as far as this process knows."""
@@ -125,26 +143,75 @@ class Panel:
     async def edit(self, chat: int, message: int, screen: Screen, has_picture: bool = False) -> int:
         """Show `screen` in place of what the message shows; a new message where that cannot be. The message's id.
 
-        A text never becomes a picture, nor a picture a text: the one is sent anew, the other taken away then.
+        A text never becomes a picture, nor a picture a text: the one is sent anew, and a picture taken away then.
         """
         if has_picture is not (screen.picture is not None):
             shown = await self.send(chat, screen)
             if has_picture:
                 await self.remove(chat, message)
             return shown
+        wish = self._wish(chat, message)
+        async with self._turn(chat, message):
+            if wish != self.wishes(chat, message):
+                return message  # a newer screen waits for this message
+            try:
+                await self._change(chat, message, screen, lambda call: self._patiently(chat, call, is_edit=True))
+            except BadRequest as error:
+                log.info("edit refused, sending anew", error=error.message)
+                return await self.send(chat, screen)
+        return message
+
+    async def refresh(self, chat: int, message: int, screen: Screen, wish: int) -> None:
+        """Show `screen` in place unless an edit was wished for since `wish`; tried once, after `Budget.take`."""
+        async with self._turn(chat, message):
+            before = self._shown.get((chat, message))
+            is_same_kind = before is not None and bool(before.picture) is (screen.picture is not None)
+            if wish == self.wishes(chat, message) and is_same_kind:
+                await self._change(chat, message, screen, lambda call: self._once(chat, call()))
+
+    def wishes(self, chat: int, message: int) -> int:
+        """How often this message was to be edited so far."""
+        return self._wishes.get((chat, message), 0)
+
+    def _wish(self, chat: int, message: int) -> int:
+        self._wishes[chat, message] = wish = self.wishes(chat, message) + 1
+        self._wishes.move_to_end((chat, message))
+        while len(self._wishes) > REMEMBERED:
+            self._wishes.popitem(last=False)
+        return wish
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, chat: int, message: int) -> AsyncIterator[None]:
+        """One edit of a message at a time."""
+        lock = self._turns.setdefault((chat, message), asyncio.Lock())
+        self._editors[chat, message] = self._editors.get((chat, message), 0) + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._editors[chat, message] -= 1
+            if not self._editors[chat, message]:
+                del self._editors[chat, message], self._turns[chat, message]
+
+    async def _change(
+        self,
+        chat: int,
+        message: int,
+        screen: Screen,
+        way: Callable[[Callable[[], Awaitable[object]]], Awaitable[object]],
+    ) -> None:
+        """Edit, unless that is what the message shows. Raises BadRequest where it cannot be edited."""
         keys, text = markup(screen), _parts(screen)[0]
         before, mark = self._shown.get((chat, message)), _mark(text, keys, screen.picture)
         if before == mark:
-            return message
+            return
         is_same_picture = before is not None and before.picture == mark.picture
         try:
-            await self._patiently(lambda: self._put(chat, message, text, keys, screen.picture, is_same_picture))
+            await way(partial(self._put, chat, message, text, keys, screen.picture, is_same_picture))
         except BadRequest as error:
             if "not modified" not in error.message.lower():
-                log.info("edit refused, sending anew", error=error.message)
-                return await self.send(chat, screen)
+                raise
         self._remember(chat, message, mark)
-        return message
 
     async def _put(
         self,
@@ -171,6 +238,25 @@ class Panel:
         else:
             media = InputMediaPhoto(picture, text, parse_mode=ParseMode.HTML)
             await self._bot.edit_message_media(media, chat, message, reply_markup=keys)
+
+    async def unbutton(self, query: CallbackQuery, verb: str) -> None:
+        """Take the buttons of this verb from the pressed message."""
+        seen = query.message
+        if not isinstance(seen, Message) or seen.reply_markup is None:
+            return
+        rows = [
+            [key for key in row if (press := decode(str(key.callback_data or ""))) is None or press.verb != verb]
+            for row in seen.reply_markup.inline_keyboard
+        ]
+        keys = InlineKeyboardMarkup([row for row in rows if row])
+        chat, message = seen.chat.id, seen.message_id
+        self._shown.pop((chat, message), None)
+        try:
+            await self._patiently(
+                chat, lambda: self._bot.edit_message_reply_markup(chat, message, reply_markup=keys), is_edit=True
+            )
+        except BadRequest as error:
+            log.info("buttons stay", error=error.message)
 
     async def answer(self, query: CallbackQuery, text: str = "", alert: bool = False) -> None:
         """Stop the spinner; a press too old to be answered is nobody's trouble."""

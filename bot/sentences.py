@@ -244,6 +244,34 @@ SENTENCES: dict[str, str] = {
     "closed_yes": "closed",
     "closed_no": "kept",
     "again": "again",
+    "b_acknowledge": "✓ Acknowledge",
+    "b_late_yes": "Do it now",
+    "late": "This was sent {span} ago, while I was not listening. Nothing was done. Do you still want it?",
+    "secret": "That looked like an API key, a secret or a token, so I deleted your message and did nothing with it. "
+    "Secrets do not belong in a chat: they stay on servers and phones. Treat this one as seen by others: revoke it, "
+    "make a new one, and give that on the machine itself with `run.py keys add`.",
+    "secret_stays": "That looked like an API key, a secret or a token. I did nothing with it, but I could not delete "
+    "your message: please delete it yourself. Treat this secret as seen by others: revoke it, make a new one, and "
+    "give that on the machine itself with `run.py keys add`.",
+    "claim_how": "This bot has no owner yet. If it is yours, send me the code that its console shows.",
+    "claim_wrong": "That is not the code. It is on the console where the program was started.",
+    "claim_enough": "That is not the code either. I do not listen to you until the console shows a new one.",
+    "claim_done": "Welcome: you are the owner now, and nobody else may use this bot unless you let them in. "
+    "/start shows what it can do.",
+    "audit_title": "Audit",
+    "audit_none": "Nobody has done anything yet.",
+    "audit_line": "{time} · {who} · {what}: {outcome}",
+    "audit_caption": "Who did what, newest last",
+    "b_csv": "📎 As a file (CSV)",
+    "c_audit": "Who did what",
+    "admins_only": "Only an admin may see this.",
+    "acknowledged": "Acknowledged",
+    "still": "Not acknowledged yet: {title}",
+    "still_several": "{count} notices are not acknowledged yet",
+    "on_grids": "{counted} on {grids}",
+    "and_fills": "and {fills}",
+    "away": "While you were away ({span})",
+    "many": "{count} things happened at once",
     "pairs_title": "{symbol} · {count} pairs {profit}",
     "pairs_line": "bought {buy}, sold {sell}: {profit}",
     "pairs_total": "Pairs so far: {pairs}, grid profit {matched}",
@@ -256,6 +284,7 @@ COUNTS: dict[str, tuple[str, str]] = {
     "bot": ("{n} grid", "{n} grids"),
     "fill": ("{n} fill", "{n} fills"),
     "pair": ("{n} pair", "{n} pairs"),
+    "error": ("{n} error", "{n} errors"),
 }
 
 STATUSES: dict[str, tuple[str, str]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from sqlmodel import col, select
+from sqlmodel import col, delete, func, select
 
 from storage import tables
 from storage.database import Database
@@ -27,9 +27,24 @@ async def add(database: Database, entry: Entry) -> None:
         )
 
 
-async def latest(database: Database, limit: int, user: int | None = None) -> list[Entry]:
-    """Newest first; of one user where given."""
-    wanted = select(tables.Audit).order_by(col(tables.Audit.id).desc()).limit(limit)
+async def count(database: Database) -> int:
+    """How many entries there are."""
+    async with database.reading() as session:
+        return (await session.execute(select(func.count()).select_from(tables.Audit))).scalar_one()
+
+
+async def prune(database: Database, before: int) -> int:
+    """Forget what is older than `before` (ms); how many entries that were."""
+    async with database.session() as session:
+        gone = await session.execute(
+            delete(tables.Audit).where(col(tables.Audit.time) < before).returning(col(tables.Audit.id))
+        )
+        return len(gone.all())
+
+
+async def latest(database: Database, limit: int, user: int | None = None, skip: int = 0) -> list[Entry]:
+    """Newest first, after `skip` of them; of one user where given."""
+    wanted = select(tables.Audit).order_by(col(tables.Audit.id).desc()).offset(skip).limit(limit)
     if user is not None:
         wanted = wanted.where(col(tables.Audit.user) == user)
     async with database.reading() as session:

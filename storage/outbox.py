@@ -225,6 +225,14 @@ async def dead(database: Database, parcels: Sequence[int]) -> None:
     await _change(database, parcels, state="dead")
 
 
+async def drop_unclear(database: Database, urgency: Priority) -> None:
+    """What an earlier process was sending when it ended, where that is not worth saying twice."""
+    table = tables.Outbox
+    cut_off = (col(table.state) == "pending", col(table.priority) == int(urgency), col(table.claimed).is_not(None))
+    async with database.session() as session:
+        await session.execute(update(table).where(*cut_off).values(state="dead"))
+
+
 async def pending(database: Database) -> int:
     """How many wait."""
     wanted = select(func.count()).where(col(tables.Outbox.state) == "pending")

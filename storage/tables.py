@@ -152,6 +152,7 @@ class Outbox(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("account", "bot", "kind", "ref"),
         Index(None, "state", "priority", "id"),
+        Index(None, "bot", "id"),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Key)

@@ -53,8 +53,9 @@ def read(files: Sequence[str | Path]) -> Iterator[Stretch]:
     while living := [head for head in heads if head.stretch is not None]:
         # min() takes the first of equals, so of two rows of one time the one of the earlier file comes first
         head = min(living, key=lambda head: head.key)
-        others = [other.key for other in living if other is not head]
-        stretch = head.take(min(others) + 1 if others else None)
+        place = living.index(head)
+        others = [other.key + (at > place) for at, other in enumerate(living) if at != place]
+        stretch = head.take(min(others, default=None))
         start = bisect_left(stretch.keys, newest + 1)
         if start < len(stretch):
             stretch = stretch.cut(start, len(stretch))
@@ -97,6 +98,8 @@ def _stretches(file: str) -> Iterator[Stretch]:
             newest = stretch.keys[-1]
             done += len(stretch)
             yield stretch
+        if not done:
+            raise _Irregular
     except _Irregular:
         if is_trades(file):
             yield from _once(_of_trades(islice(trades(file), done, None)), newest)

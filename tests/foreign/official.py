@@ -44,9 +44,7 @@ def markets(rest):
     book = plain(rest.order_book(symbol="BTCUSDT", limit=5))
     report["bid"] = float(book["bids"][0][0])
     report["candles"] = len(plain(rest.kline_candlestick_data(symbol="BTCUSDT", interval="1m", limit=5)))
-    rest.continuous_contract_kline_candlestick_data(
-        pair="BTCUSDT", contract_type="PERPETUAL", interval="1m", limit=5
-    )
+    rest.continuous_contract_kline_candlestick_data(pair="BTCUSDT", contract_type="PERPETUAL", interval="1m", limit=5)
     rest.mark_price_kline_candlestick_data(symbol="BTCUSDT", interval="1m", limit=5)
     rest.index_price_kline_candlestick_data(pair="BTCUSDT", interval="1m", limit=5)
     rest.premium_index_kline_data(symbol="BTCUSDT", interval="1m", limit=5)
@@ -83,7 +81,8 @@ def markets(rest):
 
 
 def settings(rest):
-    report["balance"] = [each for each in plain(rest.futures_account_balance_v3()) if each["asset"] == "USDT"][0]["balance"]
+    rows = plain(rest.futures_account_balance_v3())
+    report["balance"] = next(each["balance"] for each in rows if each["asset"] == "USDT")
     rest.futures_account_balance_v2().data()
     report["wallet"] = plain(rest.account_information_v3())["totalWalletBalance"]
     report["can_trade"] = plain(rest.account_information_v2())["canTrade"]
@@ -109,7 +108,12 @@ def orders(rest, bid):
     price = round(bid - 500, 1)
     order = plain(
         rest.new_order(
-            symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTX", quantity=0.01, price=price,
+            symbol="BTCUSDT",
+            side="BUY",
+            type="LIMIT",
+            time_in_force="GTX",
+            quantity=0.01,
+            price=price,
             new_client_order_id="sdk-1",
         )
     )
@@ -162,8 +166,14 @@ def orders(rest, bid):
 def conditional(rest, bid):
     order = plain(
         rest.new_algo_order(
-            algo_type="CONDITIONAL", symbol="BTCUSDT", side="SELL", type="STOP_MARKET", quantity=0.01,
-            trigger_price=round(bid - 5000, 1), client_algo_id="sdk-sl", reduce_only="true",
+            algo_type="CONDITIONAL",
+            symbol="BTCUSDT",
+            side="SELL",
+            type="STOP_MARKET",
+            quantity=0.01,
+            trigger_price=round(bid - 5000, 1),
+            client_algo_id="sdk-sl",
+            reduce_only="true",
         )
     )
     report["algo"] = [order["algoStatus"], order["clientAlgoId"]]
@@ -190,10 +200,14 @@ async def socket_api(connection_of, bid):
     connection = await connection_of.create_connection()
     price = round(bid - 700, 1)
     order = (
-        await connection.new_order(
-            symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTX", quantity=0.01, price=price
+        (
+            await connection.new_order(
+                symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTX", quantity=0.01, price=price
+            )
         )
-    ).data().result
+        .data()
+        .result
+    )
     report["ws_placed"] = order.status
     changed = await connection.modify_order(
         symbol="BTCUSDT", side="BUY", order_id=order.order_id, quantity=0.02, price=price
@@ -201,10 +215,14 @@ async def socket_api(connection_of, bid):
     report["ws_modified"] = changed.data().result.orig_qty
     report["ws_read"] = (await connection.query_order(symbol="BTCUSDT", order_id=order.order_id)).data().result.status
     report["ws_cancelled"] = (
-        await connection.cancel_order(symbol="BTCUSDT", order_id=order.order_id)
-    ).data().result.status
+        (await connection.cancel_order(symbol="BTCUSDT", order_id=order.order_id)).data().result.status
+    )
     algo = await connection.new_algo_order(
-        algo_type="CONDITIONAL", symbol="BTCUSDT", side="BUY", type="STOP_MARKET", quantity=0.01,
+        algo_type="CONDITIONAL",
+        symbol="BTCUSDT",
+        side="BUY",
+        type="STOP_MARKET",
+        quantity=0.01,
         trigger_price=round(bid + 5000, 1),
     )
     report["ws_algo"] = algo.data().result.algo_status
@@ -269,7 +287,12 @@ async def streams(of, rest, bid):
     await asyncio.to_thread(rest.new_order, symbol="BTCUSDT", side="BUY", type="MARKET", quantity=0.01)
     await asyncio.to_thread(rest.change_initial_leverage, symbol="BTCUSDT", leverage=12)
     algo = await asyncio.to_thread(
-        rest.new_algo_order, algo_type="CONDITIONAL", symbol="BTCUSDT", side="SELL", type="STOP_MARKET", quantity=0.01,
+        rest.new_algo_order,
+        algo_type="CONDITIONAL",
+        symbol="BTCUSDT",
+        side="SELL",
+        type="STOP_MARKET",
+        quantity=0.01,
         trigger_price=round(bid - 5000, 1),
     )
     await asyncio.to_thread(rest.cancel_algo_order, algo_id=plain(algo)["algoId"])

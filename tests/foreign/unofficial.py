@@ -48,7 +48,8 @@ async def markets(client):
 
 
 async def settings(client):
-    report["balance"] = [each["balance"] for each in await client.futures_account_balance() if each["asset"] == "USDT"][0]
+    rows = await client.futures_account_balance()
+    report["balance"] = next(each["balance"] for each in rows if each["asset"] == "USDT")
     account = await client.futures_account()
     report["account"] = [account["canTrade"], len(account["positions"])]
     report["leverage"] = (await client.futures_change_leverage(**BTC, leverage=10))["leverage"]
@@ -115,7 +116,14 @@ async def conditional(client, bid):
 
 
 async def errors(client, bid):
-    limit = {**BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "GTX", "quantity": "0.01", "price": round(bid - 500, 1)}
+    limit = {
+        **BTC,
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTX",
+        "quantity": "0.01",
+        "price": round(bid - 500, 1),
+    }
     place = client.futures_create_order
     await report.error_of("would_cross", place(**(limit | {"price": round(bid + 500, 1)})))
     await report.error_of("margin", place(**(limit | {"quantity": "100"})))
@@ -127,7 +135,14 @@ async def errors(client, bid):
 
 
 async def socket_api(client, bid):
-    limit = {**BTC, "side": "BUY", "type": "LIMIT", "timeInForce": "GTX", "quantity": "0.01", "price": round(bid - 700, 1)}
+    limit = {
+        **BTC,
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTX",
+        "quantity": "0.01",
+        "price": round(bid - 700, 1),
+    }
     order = await client.ws_futures_create_order(**limit)
     number = order["orderId"]
     report["ws_placed"] = order["status"]
@@ -138,7 +153,12 @@ async def socket_api(client, bid):
     report["ws_read"] = (await client.ws_futures_get_order(**BTC, orderId=number))["status"]
     report["ws_cancelled"] = (await client.ws_futures_cancel_order(**BTC, orderId=number))["status"]
     algo = await client.ws_futures_create_algo_order(
-        **BTC, side="BUY", type="STOP_MARKET", quantity="0.01", triggerPrice=round(bid + 5000, 1), algoType="CONDITIONAL"
+        **BTC,
+        side="BUY",
+        type="STOP_MARKET",
+        quantity="0.01",
+        triggerPrice=round(bid + 5000, 1),
+        algoType="CONDITIONAL",
     )
     report["ws_algo"] = algo["algoStatus"]
     report["ws_algo_cancelled"] = (await client.ws_futures_cancel_algo_order(algoId=algo["algoId"]))["code"]

@@ -20,7 +20,7 @@ from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.market import MOST_STREAMS, Market
 from trading.gateways.binance.rest import Rest
 from trading.messages import Accepted, CancelRefused, Closed, Filled, Quote, Reason, Refused, StopMoved, Uncertain
-from trading.model import Role, Side, StopStatus
+from trading.model import MarginMode, Role, Side, StopStatus
 from trading.ports import Disconnected, KeyMayWithdraw, Rejected, Withdrawals
 from trading.sandbox.options import Opening
 
@@ -373,8 +373,6 @@ async def test_of_the_four_503s_only_one_leaves_a_doubt(
     else:
         assert (await trader.hear(Refused, name(1))).reason is Reason.THROTTLED
     # a setting may be made twice, so it is tried again whatever the 503 says
-    from trading.model import MarginMode
-
     await trader.gateway.prepare(SYMBOL, 9, MarginMode.CROSS)
     assert (await trader.gateway.position(SYMBOL)).leverage == 9
 
@@ -438,8 +436,8 @@ async def test_a_quote_stream_that_missed_a_move_is_opened_anew_and_rest_tells_t
     trader = await bench.connected()
     quotes: list[Any] = []
     await trader.gateway.watch(SYMBOL, lambda symbol, event: quotes.append(event))
-    await trader.until(lambda: inside(trader)._market.is_heard(SYMBOL))
     route = inside(trader)._market.route_of(SYMBOL)
+    await trader.until(lambda: route.stream.is_open)
     first = route.stream.socket
     await asyncio.sleep(1.2)
     assert route.stream.socket is first, "a quiet market is no silent stream"

@@ -10,6 +10,7 @@ import ccxt
 import ccxt.pro
 import pytest
 
+from tests.foreign import heard
 from trading.sandbox.server import Options, Sandbox
 
 pytestmark = pytest.mark.timeout(90)
@@ -41,6 +42,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     made = Sandbox(Options(seed=11))
     await made.start()
     yield made
+    heard.note("ccxt", made.exchange)
     await made.close()
 
 
@@ -168,3 +170,105 @@ async def test_ccxt_pro_watches_the_market(exchange: Any) -> None:
         for _ in range(10):
             book = await exchange.watch_order_book(SYMBOL)
             assert book["bids"][0][0] < book["asks"][0][0]
+
+
+async def test_ccxt_places_conditional_orders(exchange: Any) -> None:
+    await exchange.load_markets()
+    last = (await exchange.fetch_ticker(SYMBOL))["last"]
+    made = await exchange.create_order(
+        SYMBOL, "market", "sell", 0.01, None, {"stopLossPrice": round(last - 5000, 1), "reduceOnly": True}
+    )
+    assert made["status"] == "open" and made["triggerPrice"] == pytest.approx(last - 5000, abs=0.2)
+    opened = await exchange.fetch_open_orders(SYMBOL, params={"trigger": True})
+    assert [each["id"] for each in opened] == [made["id"]]
+    await exchange.cancel_order(made["id"], SYMBOL, {"trigger": True})
+    assert await exchange.fetch_open_orders(SYMBOL, params={"trigger": True}) == []
+    trailing = await exchange.create_order(
+        SYMBOL, "market", "buy", 0.01, None, {"trailingPercent": 2, "trailingTriggerPrice": round(last - 3000, 1)}
+    )
+    assert trailing["status"] == "open"
+    await exchange.cancel_all_orders(SYMBOL, {"trigger": True})
+
+
+async def test_ccxt_reads_the_account_in_every_way(exchange: Any) -> None:
+    await exchange.load_markets()
+    await exchange.create_order(SYMBOL, "market", "buy", 0.01)
+    assert (await exchange.fetch_account_positions([SYMBOL]))[0]["contracts"] == 0.01
+    assert (await exchange.fetch_positions_risk([SYMBOL]))[0]["side"] == "long"
+    assert (await exchange.fetch_position_mode(SYMBOL))["hedged"] is False
+    with pytest.raises(ccxt.BaseError):
+        await exchange.set_position_mode(False, SYMBOL)
+    assert SYMBOL in await exchange.fetch_leverage_tiers([SYMBOL])
+    assert (await exchange.fetch_trading_fee(SYMBOL))["maker"] == 0.0002
+    assert {row["type"] for row in await exchange.fetch_ledger("USDT")} == {"commission", "transfer"}
+    assert len(await exchange.fetch_orders(SYMBOL)) == 1
+    assert await exchange.fetch_my_liquidations(SYMBOL) == []
+    with pytest.raises(ccxt.MarginModeAlreadySet):
+        await exchange.set_margin_mode("cross", SYMBOL)
+    assert (await exchange.fetch_open_interest(SYMBOL))["openInterestAmount"] == 0.01
+    assert await exchange.fetch_funding_history(SYMBOL) == []
+
+
+SAME = {
+    -1003: ccxt.RateLimitExceeded,
+    -1006: ccxt.OperationFailed,
+    -1007: ccxt.RequestTimeout,
+    -1015: ccxt.RateLimitExceeded,
+    -1021: ccxt.InvalidNonce,
+    -1022: ccxt.AuthenticationError,
+    -1111: ccxt.BadRequest,
+    -1121: ccxt.BadSymbol,
+    -2010: ccxt.InvalidOrder,
+    -2011: ccxt.OrderNotFound,
+    -2013: ccxt.OrderNotFound,
+    -2014: ccxt.AuthenticationError,
+    -2015: ccxt.AuthenticationError,
+}
+"""Classes that do not depend on the host."""
+LOCAL = dict.fromkeys(
+    (-1008, -2018, -2019, -2021, -2022, -2025, -2027, -4116, -4120, -4131, -4164, -5025, -5027), ccxt.ExchangeError
+) | dict.fromkeys((-5021, -5022, -5028), ccxt.InvalidOrder)
+PRODUCTION = {
+    -1008: ccxt.OperationFailed,
+    -2018: ccxt.InsufficientFunds,
+    -2019: ccxt.InsufficientFunds,
+    -2021: ccxt.OrderImmediatelyFillable,
+    -2022: ccxt.InvalidOrder,
+    -2025: ccxt.OperationRejected,
+    -2027: ccxt.OperationRejected,
+    -4116: ccxt.InvalidOrder,
+    -4120: ccxt.InvalidOrder,
+    -4131: ccxt.OperationRejected,
+    -4164: ccxt.InvalidOrder,
+    -5025: ccxt.OperationRejected,
+    -5027: ccxt.OperationRejected,
+    -5021: ccxt.OrderNotFillable,
+    -5022: ccxt.OrderNotFillable,
+    -5028: ccxt.BadRequest,
+}
+
+
+async def classes(exchange: Any, codes: Any) -> dict[int, type[Exception]]:
+    """What ccxt makes of each code that an order is refused with."""
+    faults = exchange.urls["api"]["fapiPublic"].replace("/fapi/v1", "/sandbox/faults")
+    found = {}
+    for code in codes:
+        await exchange.session.post(faults, json={"next": [{"kind": "refuse", "code": code, "status": 400}]})
+        try:
+            await exchange.create_order(SYMBOL, "limit", "buy", 0.01, 60_000, {"postOnly": True})
+        except ccxt.BaseError as error:
+            found[code] = type(error)
+    return found
+
+
+async def test_ccxt_raises_the_classes_of_its_own_host(exchange: Any) -> None:
+    await exchange.load_markets()
+    wanted = SAME | LOCAL
+    assert await classes(exchange, wanted) == wanted
+
+
+async def test_ccxt_raises_productions_classes_where_it_is_told_so(exchange: Any) -> None:
+    await exchange.load_markets()
+    exchange.get_exceptions_by_url = lambda url, kind: exchange.exceptions["linear"].get(kind, {})
+    wanted = SAME | PRODUCTION
+    assert await classes(exchange, wanted) == wanted

@@ -7,7 +7,7 @@ import pytest
 from tests.crash import trial
 from tests.faults import FAULTS
 
-RUNS = int(os.environ.get("TRELLIS_CRASH_RUNS", "1500"))
+RUNS = int(os.environ.get("TRELLIS_CRASH_RUNS", "5000"))
 SHARDS = 6
 
 

@@ -64,7 +64,8 @@ class Holding:
     def drop(self, order: Order) -> None:
         del self.open[order.order_id]
         self.reducing.pop(order.order_id, None)
-        self.count(order, -order.remaining)
+        if remaining := order.remaining:
+            self.count(order, -remaining)
 
     def count(self, order: Order, qty: Decimal) -> None:
         """The open part of `order` grew by `qty`."""

@@ -205,7 +205,7 @@ class Engine:
         """Take in one event; the intents to send, in order. Raises IllegalMove for a command out of turn."""
         kind = type(event)
         if kind is Quote:
-            self.bid, self.ask = event.bid, event.ask  # type: ignore[union-attr]
+            self.see(event)  # type: ignore[arg-type]
             if not (self.holds.crossing or self.kept.trigger_side or self._watches_quotes):
                 return []
         self._now = event.time
@@ -216,6 +216,10 @@ class Engine:
         if kind is not Quote or self.must_commit:
             self._progress()
         return intents
+
+    def see(self, quote: Quote) -> None:
+        """Take over the touch without acting on it."""
+        self.bid, self.ask, self._seen = quote.bid, quote.ask, quote.time
 
     @property
     def _watches_quotes(self) -> bool:
@@ -498,7 +502,9 @@ class Engine:
             self.kept.close_turn, self.kept.close_done = turn, ZERO
 
     def _learn_price(self, fill: Filled) -> None:
-        """A resting order that filled tells where the market is before the next quote does."""
+        """A resting order that filled tells where the market is before the next quote does, and nothing after it."""
+        if fill.time < self._seen:
+            return
         if fill.side is Side.BUY:
             self.bid = min(self.bid, fill.price)
             self.ask = min(self.ask, fill.price + self.instrument.tick_size)

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from trading.core.broker import Broker
 from trading.core.engine import Engine
 from trading.core.lifecycle import OVER, Status
+from trading.core.outcome import Deal, Moment, Outcome, Trace
 from trading.core.stretch import Stretch
 from trading.core.venue import Venue
 from trading.messages import Event, Filled, Foreign, Intent, Mark, Quote, Reason, Reconcile, Refused, Start, Tick
@@ -29,6 +30,8 @@ ACCOUNT, INSTALL, BOT = "tape", "tape", 1
 AMPLE = Decimal(10) ** 12
 """The wallet of an account that is taken as large enough."""
 EXACT = Context(prec=40, rounding=ROUND_HALF_EVEN)
+SPARE = 100
+"""So many counted fills are kept before they are forgotten: nobody will ask for them."""
 DAY = 86_400_000
 YEAR = 365 * DAY
 MINUTE = 60_000
@@ -62,74 +65,6 @@ class Rules(Struct, frozen=True):
     """Whether an order fills only when the path passes it by a tick."""
     funding: tuple[tuple[int, Decimal], ...] = ()
     """(time, rate), ascending."""
-
-
-class Outcome(Struct, frozen=True):
-    """What came of it; money in quote."""
-
-    candles: int
-    first: Decimal
-    last: Decimal
-    levels: tuple[Decimal, ...]
-    quantities: tuple[Decimal, ...]
-    fills: int
-    """Grid orders filled, the initial one not counted."""
-    pairs: int
-    matched: Decimal
-    unmatched: Decimal
-    fees: Decimal
-    funding: Decimal
-    total: Decimal
-    position: Decimal
-    avg_entry: Decimal
-    max_position: Decimal
-    """The largest |position| after any fill, in base."""
-    max_drawdown: Decimal
-    """The largest fall of `total` from its running peak."""
-    grid_apr: Decimal | None
-    total_apr: Decimal | None
-    """Fractions a year; None under 24 hours."""
-    margin_refusals: int
-    """Orders that the venue refused for want of margin, each once however often it was tried."""
-    liquidated: bool
-    status: Status
-    reason: str
-
-
-class Deal(Struct, frozen=True):
-    """A fill, as pictures need it."""
-
-    time: int
-    price: Decimal
-    qty: Decimal
-    """Signed."""
-
-
-class Moment(Struct, frozen=True):
-    """Where things stood at one candle's close, as pictures need it."""
-
-    time: int
-    price: Decimal
-    position: Decimal
-    total: Decimal
-
-
-class Trace:
-    """What a picture is drawn from: every fill, and the state at evenly spread moments."""
-
-    MOST = 4000
-
-    def __init__(self) -> None:
-        self.deals: list[Deal] = []
-        self.moments: list[Moment] = []
-        self.step = 1
-        """Candles from moment to moment."""
-
-    def add(self, moment: Moment) -> None:
-        self.moments.append(moment)
-        if len(self.moments) >= self.MOST:
-            del self.moments[1::2]
-            self.step *= 2
 
 
 class Replay:
@@ -377,8 +312,10 @@ class Replay:
         if isinstance(event, Filled) and isinstance(event.cid.slot, int):
             self._fills += 1
         engine = self._engine
-        engine.fills.clear()
-        engine.ledger.settle(event.trade)
+        if len(engine.fills) >= SPARE:
+            engine.fills.clear()
+            engine.booked.clear()
+            engine.ledger.settle(event.trade)
         self._most = max(self._most, abs(engine.ledger.position))
         if self.trace is not None:
             self.trace.deals.append(Deal(event.time, event.price, event.qty * event.side.sign))
@@ -412,14 +349,19 @@ class Replay:
 
     def _live_bounds(self) -> tuple[Decimal, Decimal]:
         if self._is_watched or self._stops or self.rules.brackets:
-            lows, highs = self._watched_bounds()
+            low, high = self._watched_bounds()
         else:
-            lows, highs = [self._quiet_low], [self._quiet_high]
-        if self._held:
-            self._add_extremes(self._held, lows, highs)
-        return max(lows), min(highs)
+            low, high = self._quiet_low, self._quiet_high
+        if not self._held:
+            return low, high
+        # where `total` is at a new peak, or further below it than ever
+        top = self._peak - self._rest
+        peak, fall = top / self._held, (top - self._fall) / self._held
+        if self._held < 0:
+            peak, fall = fall, peak
+        return fall if fall > low else low, peak if peak < high else high
 
-    def _watched_bounds(self) -> tuple[list[Decimal], list[Decimal]]:
+    def _watched_bounds(self) -> tuple[Decimal, Decimal]:
         """Where orders, gates, stops and liquidation lie."""
         low, high = self._venue.edges(self._symbol)
         lows, highs = [low], [high]
@@ -434,18 +376,7 @@ class Replay:
             at = self._venue.position(ACCOUNT, self._symbol).liquidation_price
             if at:
                 (highs if self._held < 0 else lows).append(at)
-        return lows, highs
-
-    def _add_extremes(self, position: Decimal, lows: list[Decimal], highs: list[Decimal]) -> None:
-        """The prices at which `total` is at a new peak, or further below it than ever."""
-        high = self._peak - self._rest
-        peak, fall = high / position, (high - self._fall) / position
-        if position > 0:
-            highs.append(peak)
-            lows.append(fall)
-        else:
-            lows.append(peak)
-            highs.append(fall)
+        return max(lows), min(highs)
 
     # ------------------------------------------------------------------ the end
 

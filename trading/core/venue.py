@@ -381,7 +381,8 @@ class Venue:
             stopped = floor.step(market, price, beyond, now)
         else:
             stopped, market.last = True, doom
-        liquidate(floor, market, now)
+        if market.brackets:
+            liquidate(floor, market, now)
         return stopped
 
     def set_mark(self, symbol: str, price: Decimal, now: int) -> None:

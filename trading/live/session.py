@@ -47,6 +47,8 @@ class Session:
         self.on_broken: Callable[[BaseException], None] = lambda error: None
         self._spawn = spawn
         self._inbox: deque[Event] = deque()
+        self._quote: Quote | None = None
+        """The latest that came while the bot was held: it may release what waits for a price."""
         self._commands: deque[tuple[Command, asyncio.Future[None]]] = deque()
         self._committing = False
         self._frozen = True
@@ -76,8 +78,11 @@ class Session:
             if not isinstance(event, LATEST_ONLY):
                 self._inbox.append(event)
             elif isinstance(event, Quote):
-                self.engine.bid, self.engine.ask = event.bid, event.ask
+                self.engine.see(event)
+                self._quote = event
             return
+        if isinstance(event, Quote):
+            self._quote = None
         self._inbox.append(event)
         self._work()
 
@@ -96,6 +101,9 @@ class Session:
                     self._obey(command, done)
                 elif self._inbox and not self._frozen:
                     self._handle(self._inbox.popleft())
+                elif self._quote is not None and not self._frozen:
+                    quote, self._quote = self._quote, None
+                    self._handle(quote)
                 else:
                     return
         except Exception as error:  # the supervising place: one bad bot never takes another down

@@ -23,9 +23,11 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("user", "name", name="pk_preferences"),
     )
+    op.create_index("ix_outbox_bot_id", "outbox", ["bot", "id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_outbox_bot_id", "outbox")
     op.drop_table("preferences")
     op.drop_column("fills", "pairs")
     op.drop_column("fills", "matched")

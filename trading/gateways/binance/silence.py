@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 
 import structlog
 
@@ -31,6 +32,7 @@ ANSWERS = 30
 """More frames than answers to subscriptions: the stream really spoke."""
 ReadQuotes = Callable[[str], Awaitable[list[wire.BookTickerRow]]]
 """Best bid and ask over REST, of one symbol or ("") of all."""
+Prices = tuple[Decimal, Decimal]
 
 
 class Pulse:
@@ -66,7 +68,7 @@ class Watchman:
     ) -> None:
         self._user = Pulse(user)
         self._accepted = accepted
-        self._known = 0
+        self._heard_of = 0
         """Orders accepted up to when the user stream last spoke."""
         self._unspoken = 0.0
         """Since when an order is accepted of which the user stream has not spoken; 0 = none."""
@@ -77,6 +79,8 @@ class Watchman:
         self._on_silent = on_silent
         self._said: dict[str, wire.BookTicker | None] = {}
         self._since: dict[str, float] = {}
+        self._known: dict[str, Prices] = {}
+        """What is known of quiet symbols, by stream or REST, whichever came last."""
 
     async def run(self) -> None:
         while True:
@@ -95,13 +99,13 @@ class Watchman:
     def _look_at_user(self, now: float) -> None:
         silence, accepted = self._user.silence(now), self._accepted()
         # an order's event may come just before its answer, with a look in between
-        if silence < 2.5 * LOOK or accepted == self._known:
-            self._known, self._unspoken = accepted, 0.0
+        if silence < 2.5 * LOOK or accepted == self._heard_of:
+            self._heard_of, self._unspoken = accepted, 0.0
         elif not self._unspoken:
             self._unspoken = now
         elif now - self._unspoken > SPOKEN_FOR:
             log.warning("silent_stream", stream="user", seconds=round(silence))
-            self._known, self._unspoken = accepted, 0.0
+            self._heard_of, self._unspoken = accepted, 0.0
             self._on_silent()
 
     # ------------------------------------------------------------------ market
@@ -125,10 +129,13 @@ class Watchman:
             said = self._market.last(symbol)
             if symbol not in self._since or said is not self._said.get(symbol):
                 self._said[symbol], self._since[symbol] = said, now
+                if said is not None:
+                    self._known[symbol] = (said.bid, said.ask)
             elif now - self._since[symbol] > QUIET:
                 found.append(symbol)
         for symbol in self._since.keys() - watched:
             del self._since[symbol], self._said[symbol]
+            self._known.pop(symbol, None)
         return found
 
     async def _check(self, quiet: list[str]) -> None:
@@ -138,20 +145,21 @@ class Watchman:
         except TradingError as error:
             log.info("quiet_symbols_unchecked", error=str(error))
             rows = {}
-        missed = [symbol for symbol in quiet if symbol in rows and self._differs(symbol, rows[symbol])]
+        missed = [symbol for symbol in quiet if symbol in rows and self._is_news(rows[symbol])]
         if missed:
             await asyncio.sleep(SECOND_LOOK)
         now = asyncio.get_running_loop().time()
         for symbol in quiet:
             self._since[symbol] = now
-        silent = {self._market.route_of(s) for s in missed if self._market.last(s) is self._said.get(s)}
-        for route in silent:
+        missed = [symbol for symbol in missed if self._market.last(symbol) is self._said.get(symbol)]
+        for route in {self._market.route_of(symbol) for symbol in missed}:
             log.warning("silent_stream", stream=route.stream.name, symbols=missed[:10])
             route.stream.abort()
         for symbol in missed:
-            if self._market.last(symbol) is self._said.get(symbol):
-                self._market.tell(rows[symbol])
+            self._market.tell(rows[symbol])
 
-    def _differs(self, symbol: str, row: wire.BookTickerRow) -> bool:
-        said = self._said.get(symbol)
-        return said is None or (said.bid, said.ask) != (row.bid_price, row.ask_price)
+    def _is_news(self, row: wire.BookTickerRow) -> bool:
+        """Whether the price moved since we last heard of it; the first time nobody can say."""
+        prices = (row.bid_price, row.ask_price)
+        known, self._known[row.symbol] = self._known.get(row.symbol, prices), prices
+        return known != prices

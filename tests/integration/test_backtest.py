@@ -1,0 +1,186 @@
+"""`run.py backtest` as a person calls it: files in, numbers, JSON and a picture out, one clear line for mistakes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal as D
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from run import app
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("TRELLIS_DATA") or ROOT.parent / "shared" / "data")
+pytestmark = pytest.mark.timeout(120)
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded data in {DATA}")
+
+HEADER = "open_time,open,high,low,close,volume\n"
+GRID = "BTCUSDT neutral 60000-70000 10 per_order=0.010"
+FIELDS = [
+    "candles", "first", "last", "levels", "quantities", "fills", "pairs", "matched", "unmatched", "fees", "funding",
+    "total", "position", "avg_entry", "max_position", "max_drawdown", "grid_apr", "total_apr", "seconds",
+]  # fmt: skip
+
+
+def called(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["backtest", *map(str, arguments)])
+
+
+def numbers(*arguments: object) -> dict[str, object]:
+    ended = called(*arguments, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def refused(*arguments: object) -> str:
+    ended = called(*arguments)
+    assert ended.exit_code != 0 and ended.stdout == "", ended
+    assert ended.stderr.count("\n") == 1 and "Traceback" not in ended.stderr, ended.stderr
+    return ended.stderr
+
+
+@pytest.fixture
+def tape(tmp_path: Path) -> Path:
+    """Two days of hours that swing between 63,900 and 66,100."""
+    rows = "".join(f"{hour * 3_600_000},65000,66100,63900,65000,1\n" for hour in range(48))
+    file = tmp_path / "tape.csv"
+    file.write_text(HEADER + rows)
+    return file
+
+
+def test_as_a_process_it_prints_one_document(tape: Path) -> None:
+    command = [sys.executable, "run.py", "backtest", str(tape), "--grid", GRID, "--json"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True)
+    assert json.loads(ended.stdout)["candles"] == 48 and ended.stdout.count("\n") == 1 and ended.stderr == ""
+
+
+def test_the_json_has_the_fields_of_the_specification_and_nothing_else_is_on_stdout(tape: Path) -> None:
+    found = numbers(tape, "--grid", GRID)
+    assert list(found) == FIELDS
+    assert (found["candles"], found["first"], found["last"], found["fills"]) == (48, "65000", "65000", 192)
+    assert found["levels"] == [str(price) for price in range(60000, 71000, 1000)]
+    assert found["quantities"] == ["0.01"] * 10
+    money = {name: D(str(found[name])) for name in ("matched", "unmatched", "funding", "total", "fees")}
+    assert money["total"] == money["matched"] + money["unmatched"] + money["funding"]
+    assert D(str(found["grid_apr"])) > 0 and isinstance(found["seconds"], float)
+
+
+def test_fees_rules_and_matching_follow_the_options(tape: Path) -> None:
+    free = numbers(tape, "--grid", GRID, "--fee-maker", "0", "--fee-taker", "0")
+    assert free["fees"] == "0"
+    strict = numbers(tape, "--grid", GRID.replace("10 ", "100 "), "--fill", "through")
+    loose = numbers(tape, "--grid", GRID.replace("10 ", "100 "))
+    assert int(str(strict["fills"])) < int(str(loose["fills"]))
+    assert (
+        numbers(tape, "--grid", "BTCUSDT neutral 60000-70000 10 1000u", "--lot", "0.0001", "--reserve", "0")[
+            "quantities"
+        ]
+        != numbers(tape, "--grid", "BTCUSDT neutral 60000-70000 10 1000u", "--lot", "0.0001")["quantities"]
+    )
+    weighted = numbers(tape, "--grid", "BTCUSDT long 60000-70000 10 1000u 5x", "--sizing", "weighted")
+    assert len(set(weighted["quantities"])) > 2  # type: ignore[arg-type]
+
+
+def test_files_are_joined_and_the_symbol_may_come_from_their_name(tape: Path, tmp_path: Path) -> None:
+    lines = tape.read_text().splitlines(keepends=True)
+    first, second = tmp_path / "BTCUSDT-1h-1.csv", tmp_path / "BTCUSDT-1h-2.csv.gz"
+    first.write_text("".join(lines[:30]))
+    second.write_bytes(gzip.compress("".join(lines[20:]).encode()))
+    grid = GRID.removeprefix("BTCUSDT ")
+    joined, whole = numbers(second, first, "--grid", grid), numbers(tape, "--grid", GRID)
+    assert {**joined, "seconds": 0} == {**whole, "seconds": 0}
+
+
+def test_several_grids_run_side_by_side_each_over_its_own_files(tape: Path, tmp_path: Path) -> None:
+    other = tmp_path / "ETHUSDT.csv"
+    other.write_text(tape.read_text().replace("65000,66100,63900,65000", "3000,3200,2800,3000"))
+    own = tape.rename(tmp_path / "BTCUSDT.csv")
+    ended = called(own, other, "--grid", GRID, "--grid", "ETHUSDT neutral 2500-3500 10 1000u", "--json")
+    found = json.loads(ended.stdout)
+    assert [row["grid"] for row in found] == [GRID, "ETHUSDT neutral 2500-3500 10 1000u"]
+    assert [row["last"] for row in found] == ["65000", "3000"]
+    alone = numbers(own, "--grid", GRID)
+    assert {**found[0], "seconds": 0} == {"grid": GRID, **alone, "seconds": 0}
+
+
+def test_without_json_the_numbers_come_as_a_table_and_ends_are_told(tape: Path) -> None:
+    ended = called(tape, "--grid", GRID + " sl=59000 sl=71000")
+    assert ended.exit_code == 0 and "max drawdown" in ended.stdout and ended.stderr == ""
+    never = called(tape, "--grid", GRID + " trigger=61000", "--json")
+    assert "trigger" in never.stderr and json.loads(never.stdout)["fills"] == 0
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_the_picture_is_drawn(tape: Path, tmp_path: Path, ending: str) -> None:
+    picture = tmp_path / f"out.{ending}"
+    assert called(tape, "--grid", GRID, "--plot", picture).exit_code == 0
+    assert picture.stat().st_size > 10_000
+    assert picture.read_bytes()[:4] in (b"\x89PNG", b"<?xm")
+
+
+def test_brackets_bring_margin_and_liquidation(tape: Path, tmp_path: Path) -> None:
+    rows = [{"bracket": 1, "initialLeverage": 125, "notionalCap": 1e9, "notionalFloor": 0}]
+    rows[0] |= {"maintMarginRatio": 0.004, "cum": 0.0}
+    brackets = tmp_path / "brackets.json"
+    brackets.write_text(json.dumps([{"symbol": "BTCUSDT", "brackets": rows}]))
+    with tape.open("a") as more:
+        more.write(f"{48 * 3_600_000},65000,65000,40000,40000,1\n")
+    grid = "BTCUSDT long 60000-70000 10 3000u 4x"
+    found = numbers(tape, "--grid", grid, "--brackets", brackets)
+    assert list(found) == [*FIELDS, "margin_refusals", "liquidated"]
+    assert found["liquidated"] is True and found["position"] == "0"
+    assert numbers(tape, "--grid", grid)["position"] != "0"
+    assert "liquidat" in refused(tape, "--grid", grid.replace("4x", "50x"), "--brackets", brackets).lower()
+    assert "ETHUSDT" in refused(tape, "--grid", "ETHUSDT neutral 60000-70000 10 3000u", "--brackets", brackets)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("none.csv", "--grid", GRID), "none.csv"),
+        (("{tape}", "--grid", "BTCUSDT neutral 60000-70000 10"), "nvestment"),
+        (("{tape}", "--grid", "BTCUSDT neutral 60000-70000 10 20u"), "minimum"),
+        (("{tape}", "--grid", GRID, "--fill", "never"), "--fill"),
+        (("{tape}", "--grid", GRID, "--tick", "-1"), "--tick"),
+        (("{tape}", "--grid", GRID, "--funding", "none.csv"), "none.csv"),
+        (("{tape}", "--grid", GRID, "--rules", "{tape}"), "JSON"),
+        (("{tape}", "--grid", GRID, "--plot", "/nowhere/out.png"), "/nowhere"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(tape: Path, arguments: tuple[str, ...], word: str) -> None:
+    assert word in refused(*(each.format(tape=tape) for each in arguments))
+
+
+@needs_data
+@pytest.mark.real_data
+def test_recorded_trades_with_the_rules_of_the_exchange() -> None:
+    found = numbers(
+        *(DATA / "ticks").glob("*APEUSDT_aggTrades*"),
+        "--grid",
+        "APEUSDT neutral 0.705-0.74 20 1000u 5x",
+        "--rules",
+        *(DATA / "exchange_json").glob("binance_fapi_exchangeInfo_mainnet_2025*"),
+    )
+    assert (found["candles"], found["first"], found["grid_apr"]) == (45342, "0.7097", None)
+    assert int(str(found["fills"])) > 100
+
+
+@needs_data
+@pytest.mark.real_data
+def test_recorded_funding_is_paid() -> None:
+    file = DATA / "klines" / "binance-um_BTCUSDT_1m_2025-05-04_2025-06-24.csv.gz"
+    rates = DATA / "funding" / "binance-um_BTCUSDT_funding_to_2025-06.csv.gz"
+    grid = ("--grid", "BTCUSDT long 95000-112000 60 10000u 5x geo")
+    paid, free = numbers(file, *grid, "--funding", rates), numbers(file, *grid)
+    assert D(str(paid["funding"])) < -50
+    assert D(str(paid["total"])) == D(str(free["total"])) + D(str(paid["funding"]))
+    assert paid["fills"] == free["fills"]
