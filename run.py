@@ -34,10 +34,20 @@ app.command("backtest")(backtests.backtest)
 
 @app.callback(invoke_without_command=True)
 @plainly
-def main(context: typer.Context, file: File = choices.FILE, home: Home = None, debug: Debug = False) -> None:
+def main(
+    context: typer.Context,
+    file: File = choices.FILE,
+    home: Home = None,
+    debug: Debug = False,
+    allow_withdraw_key: Annotated[
+        bool, typer.Option("--allow-withdraw-key", help="Take exchange keys that may withdraw.")
+    ] = False,
+) -> None:
     """Trellis: grid trading on your own machine, steered from Telegram. Without a command: the service."""
     if context.invoked_subcommand is None:
         settings = loaded(file, home)
+        if allow_withdraw_key:
+            settings = settings.allowing_withdraw_key()
         wiring.spin(serve(settings, debug))
 
 
@@ -49,6 +59,10 @@ async def serve(settings: choices.Settings, debug: bool) -> None:
     log_to(settings, settings.home / "log" / "trellis.log", debug)
     async with wiring.opened(settings, exclusive=True) as database:
         owner = await wiring.owner_of(settings, database)
+        if not owner and chat is not None:
+            owner = await wiring.claimed(database, chat, stop, show_claim)
+            if not owner:
+                return
         if not owner:
             raise Trouble(
                 _(
@@ -61,6 +75,20 @@ async def serve(settings: choices.Settings, debug: bool) -> None:
             screen.print(_("Trellis runs. Logs: {folder}").format(folder=settings.home / "log"), soft_wrap=True)
 
         await wiring.run(settings, database, chat=chat, owner=owner, keys=keys, stop=stop, ready=ready)
+
+
+def show_claim(code: str, bot: str) -> None:
+    """How to become the owner; on the console only, never in a log."""
+    lines = [
+        _("Nobody owns this bot yet. To become its owner, send it from your own Telegram account:"),
+        f"    /claim {code}",
+    ]
+    if bot:
+        link = f"https://t.me/{bot}?start={code.replace('-', '')}"
+        lines.append(_("The bot is @{bot}; {link} does the same.").format(bot=bot, link=link))
+    lines.append(_("The code works once, for 15 minutes; then a new one stands here."))
+    lines.append(_("Without a code: set TRELLIS_OWNER_ID, or run: python run.py users add ID --role admin"))
+    screen.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
 
 
 def chat_of(settings: choices.Settings) -> wiring.Chat | None:
@@ -224,6 +252,20 @@ def sandbox(
     ] = None,
     funding: Annotated[list[str] | None, typer.Option(help="Recorded funding rates.", metavar="[SYMBOL=]FILE")] = None,
     state: Annotated[Path | None, typer.Option(help="Keep books and market here between runs.", metavar="FILE")] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="Instruments of a saved exchangeInfo (.json, .gz).", metavar="FILE")
+    ] = None,
+    brackets: Annotated[Path | None, typer.Option(help="A saved leverageBracket.", metavar="FILE")] = None,
+    listed: Annotated[
+        list[str] | None, typer.Option("--symbol", help="Only these of the rules.", metavar="SYMBOL")
+    ] = None,
+    day: Annotated[float, typer.Option(help="Seconds after which sockets are closed.", metavar="SECONDS")] = 86_400,
+    strict_routes: Annotated[
+        bool, typer.Option("--strict-routes", help="Unrouted sockets get public streams only.")
+    ] = False,
+    strict_encoding: Annotated[
+        bool, typer.Option("--strict-encoding", help="Parameters not percent-encoded before signing are refused.")
+    ] = False,
     log: Annotated[Path | None, typer.Option(hidden=True)] = None,
     debug: Debug = False,
 ) -> None:
@@ -244,6 +286,12 @@ def sandbox(
         limits=limits == "real",
         state=state,
         funding=tuple(tape(each) for each in funding or ()),
+        rules=rules,
+        brackets=brackets,
+        listed=tuple(listed or ()),
+        day=day,
+        strict_routes=strict_routes,
+        strict_encoding=strict_encoding,
     )
     logs.set_up(log, "debug" if debug else "info", masking=logs.Masking(opening.secret for opening in openings))
     try:

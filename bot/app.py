@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,22 +22,28 @@ from telegram.ext import Application, ApplicationBuilder, CallbackQueryHandler, 
 from telegram.request import HTTPXRequest
 
 from bot.access import READER, Gate, Reader
+from bot.accounting import Accounting
 from bot.actions import Actions
 from bot.budget import Budget
+from bot.charting import Charting
+from bot.charts import Charts
 from bot.commands import Commands
+from bot.editing import Editing, Question
 from bot.journal import Journal, outcome_of, target_of
 from bot.late import Late
 from bot.live import Live
 from bot.menu import Press, Screen, decode
 from bot.notify import Courier
-from bot.pages import Pages, Reply, declined
+from bot.pages import After, Pages, Reply, declined
 from bot.panel import Panel, seconds_of
+from bot.panicking import Panicking
 from bot.queue import ByUser
 from bot.screens.help import COMMANDS
 from bot.seals import Seals, nonce
+from bot.settling import Settling
 from bot.wizard import VERBS, Wizard
 from bot.words import say
-from storage import outbox, users
+from storage import outbox, told, users
 from storage.database import Database, Unusable
 from storage.users import Role
 from trading.live.desk import Desk
@@ -51,6 +58,8 @@ SLOW = 2.5
 ENDING = 0.8
 """Seconds that an orderly end may take."""
 RETRY_LEAST, RETRY_MOST = 1.0, 30.0
+EVENTS = 3
+"""Last events that a card shows."""
 
 
 class Pulse(HTTPXRequest):
@@ -90,15 +99,25 @@ class Front:
         self._clock = clock
         self._is_up = False
         self._stopping = False
+        self._group: asyncio.TaskGroup | None = None
+        """What goes on in the background while the front runs."""
         logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines carry the token
         self._budget = Budget()
         self._application = self._build(token, base_url)
         self.panel = Panel(self._application.bot, self._budget)
         seals = Seals()
-        self._pages = Pages(desk, seals, clock, version, self._own_health)
+        self._pages = Pages(desk, seals, clock, version, self._own_health, partial(told.latest, database, limit=EVENTS))
         self._actions = Actions(desk, self._pages, seals, clock)
         self._wizard = Wizard(desk, database, self._pages, self._actions, clock)
-        self._commands = Commands(self._pages, self._wizard, version)
+        self._editing = Editing(desk, database, self._pages, seals, clock)
+        self._charts = Charts()
+        rooms = (
+            Panicking(desk, self._pages, self.panel, seals, clock),
+            Charting(desk, database, self._pages, self._charts, clock),
+            Accounting(desk, self._pages, seals, clock),
+            Settling(database),
+        )
+        self._commands = Commands(self._pages, self._wizard, self._editing, rooms, version)
         self._late = Late(clock)
         self._journal = Journal(database, clock)
         self._live = Live(database, self.panel, self._budget, self._pages.show, lambda: self._is_up)
@@ -149,17 +168,30 @@ class Front:
     async def run(self) -> None:
         """Answer the chats until cancelled; a Telegram that cannot be reached is tried again and again."""
         await self._enrol()
-        wait = RETRY_LEAST
         try:
-            while True:
-                try:
-                    await self._start()
-                    await asyncio.Event().wait()
-                except TelegramError as error:
-                    wait = await self._pause(error, wait)
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self._keep_on()
         finally:
             self._stopping = True
+            self._charts.close()
             await self._end()
+
+    async def _keep_on(self) -> None:
+        wait = RETRY_LEAST
+        while True:
+            try:
+                await self._start()
+                await asyncio.Event().wait()
+            except TelegramError as error:
+                wait = await self._pause(error, wait)
+
+    async def _go_on(self, after: After, message: int) -> None:
+        """What goes on with a message after its press was answered."""
+        try:
+            await after(message)
+        except (TelegramError, Declined, Unusable) as error:
+            log.warning("not gone on with a message", error=type(error).__name__)
 
     async def deliver(self) -> None:
         """Bring what the outbox holds to the chats, and keep the cards there alive, for ever."""
@@ -268,16 +300,26 @@ class Front:
             await self._send(reader, message, reply)
             await self._journal.note(reader, f"/{name}", rest.strip(), outcome_of(reply))
             return
+        question = await self._editing.load(reader) if reader.can_act else None
         draft = await self._wizard.load(reader) if reader.can_act else None
         action, reply = "text", Reply(self._commands.lost(text), outcome="not understood")
         if self._wizard.looks_like_line(text):
             action, reply = "line", await self._asked(self._commands.line(reader, text))
+        elif question is not None and question.message:
+            action, reply = "answer", await self._asked(self._edited(reader, question, text))
+            await self._replace(reader, message, question.message, reply)
         elif draft is not None and draft.message:
             action, reply = "answer", Reply(await self._wizard.typed(reader, draft, text))
             await self._replace(reader, message, draft.message, reply)
         if action != "answer":
             await self._send(reader, message, reply)
         await self._journal.note(reader, action, text, outcome_of(reply))
+
+    async def _edited(self, reader: Reader, question: Question, text: str) -> Reply:
+        try:
+            return Reply(await self._editing.typed(reader, question, text))
+        except Declined as no:
+            return declined(no, await self._pages.anywhere(reader, Press("grid", question.bot)))
 
     async def _obeyed(self, reader: Reader, name: str, rest: str) -> Reply:
         if name == "audit":
@@ -313,19 +355,24 @@ class Front:
         """What a press leads to, in the pressed message where that can be."""
         if reply.document is not None:
             await self.panel.document(reader.id, reply.document)
+        seen = query.message
+        if reply.is_gone and isinstance(seen, Message):
+            await self.panel.remove(reader.id, seen.message_id)
         if reply.screen is None:
             return
-        seen = query.message
         if isinstance(seen, Message) and not reply.is_new:
-            shown = await self.panel.edit(reader.id, seen.message_id, reply.screen)
+            shown = await self.panel.edit(reader.id, seen.message_id, reply.screen, bool(seen.photo))
         else:
             shown = await self.panel.send(reader.id, reply.screen)
         await self._follow(reader, reply.screen, shown)
+        if reply.after is not None and self._group is not None:
+            self._group.create_task(self._go_on(reply.after, shown))
 
     async def _follow(self, reader: Reader, screen: Screen, shown: int) -> None:
         """Remember which message shows what."""
         self._live.follow(reader, screen, shown)
         await self._wizard.follow(reader, screen, shown)
+        await self._editing.follow(reader, screen, shown)
 
     async def _still_wanted(self, reader: Reader, query: CallbackQuery, press: Press) -> None:
         """A late message that is to be done after all."""
@@ -362,6 +409,7 @@ class Front:
         if self._actions.has(press.verb):
             return await self._actions.act(reader, press)
         if press.verb in VERBS:
+            await self._editing.clear(reader)
             return await self._wizard.press(reader, press)
         return await self._commands.press(reader, press)
 

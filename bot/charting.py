@@ -101,7 +101,7 @@ def caption(it: Card, now: int) -> str:
 
 def _rows(it: Card, kind: str, interval: str) -> tuple[tuple[Button, ...], ...]:
     def choice(text: str, argument: str, is_on: bool) -> Button:
-        return button(f"• {text} •" if is_on else text, "redraw", it.id, argument)
+        return button(f"✓ {text}" if is_on else text, "redraw", it.id, argument)
 
     rows = []
     if kind == "map":
@@ -137,7 +137,7 @@ def grid_map(
         stops=tuple(map(float, stops)),
         target=None if it.take_profit is None else float(it.take_profit),
         price=None if price is None else float(price),
-        places=_places([*prices, *((price,) if price is not None else ())]),
+        places=_places(prices),
         words={
             "buys": say("chart_buys"), "sells": say("chart_sells"), "fills": say("chart_fills"),
             "stop": say("card_stops").lower(), "target": say("card_take").lower(), "empty": say("chart_empty"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 from collections.abc import Callable
 from enum import Enum
@@ -16,6 +17,7 @@ import structlog
 from msgspec import Struct
 from telegram import Bot, Message, Update, User
 from telegram.error import InvalidToken, RetryAfter, TelegramError
+from telegram.request import HTTPXRequest
 
 from bot.panel import seconds_of
 from bot.words import say
@@ -70,6 +72,15 @@ class Code(Struct):
         return sum(self.tries.values()) >= ALL_TRIES
 
 
+def telegram_bot(token: str, api: str = "") -> Bot:
+    """A bare bot; a given address is a local chat: no proxy of the environment stands between."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines carry the token
+    plainly = {"httpx_kwargs": {"trust_env": False}} if api else {}
+    where = {"base_url": f"{api.rstrip('/')}/bot", "base_file_url": f"{api.rstrip('/')}/file/bot"} if api else {}
+    request = HTTPXRequest(read_timeout=15.0, **plainly)  # type: ignore[arg-type]
+    return Bot(token, request=request, get_updates_request=HTTPXRequest(**plainly), **where)  # type: ignore[arg-type]
+
+
 def drawn(now: int) -> Code:
     """A new code: 40 bits, in two groups that can be typed."""
     letters = "".join(secrets.choice(LETTERS) for _ in range(8))
@@ -99,7 +110,6 @@ class Claim:
         """The id of the new owner. Raises InvalidToken."""
         offset = 0
         name = await self._name()
-        self._show(self._code.text, name)
         while True:
             try:
                 updates = await self._bot.get_updates(offset, timeout=POLL, allowed_updates=["message"])
@@ -117,13 +127,22 @@ class Claim:
             self._renew(name)
 
     async def _name(self) -> str:
+        """The bot's user name; the code is shown before where Telegram does not answer at once."""
+        is_shown = False
         while True:
             try:
-                return (await self._bot.get_me()).username or ""
+                await self._bot.initialize()
             except InvalidToken:
                 raise
             except TelegramError as error:
+                if not is_shown:
+                    self._show(self._code.text, "")
+                is_shown = True
                 await self._pause(error)
+            else:
+                if not is_shown:
+                    self._show(self._code.text, self._bot.username)
+                return self._bot.username
 
     async def _pause(self, error: TelegramError) -> None:
         log.warning("telegram cannot be reached, trying again", error=type(error).__name__)

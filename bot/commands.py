@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from bot import form
 from bot.access import Reader
+from bot.editing import Editing
 from bot.menu import Press, Screen, button
-from bot.pages import Pages, Reply
+from bot.pages import Pages, Reply, Room
 from bot.screens import grids, wizard
 from bot.wizard import Wizard
 from bot.words import say
@@ -19,15 +21,20 @@ _PAGES = {
     "orders": "orders",
     "health": "health",
     "help": "help",
+    "profit": "profit",
 }
+_ROOMS = ("panic", "accounts", "settings")
+"""Commands that open a room of the same name."""
 
 
 class Commands:
     """Commands by name, and buttons that only open something."""
 
-    def __init__(self, pages: Pages, wizard: Wizard, version: str) -> None:
+    def __init__(self, pages: Pages, wizard: Wizard, editing: Editing, rooms: Sequence[Room], version: str) -> None:
         self._pages = pages
         self._wizard = wizard
+        self._editing = editing
+        self._rooms = {verb: work for room in (editing, *rooms) for verb, work in room.verbs.items()}
         self._version = version
 
     async def obey(self, reader: Reader, name: str, rest: str) -> Reply:
@@ -36,7 +43,10 @@ class Commands:
             return await self._home(reader)
         if name in _PAGES:
             return Reply(await self._pages.show(reader, Press(_PAGES[name])))
+        if name in _ROOMS:
+            return await self._rooms[name](reader, Press(name))
         if name == "new":
+            await self._editing.clear(reader)
             return await self.line(reader, rest) if rest else await self._wizard.open(reader)
         if name == "grid":
             return await self._grid(reader, rest)
@@ -52,7 +62,10 @@ class Commands:
         """A button that opens something."""
         if press.verb == "home":
             return await self._home(reader)
+        if press.verb in self._rooms:
+            return await self._rooms[press.verb](reader, press)
         if press.verb in ("new", "draft"):
+            await self._editing.clear(reader)
             return await self._wizard.open(reader, fresh=press.argument == "fresh")
         if press.verb.startswith("ask_") and not reader.can_act:
             return Reply(toast=say("viewers_look"), alert=True)
@@ -94,6 +107,8 @@ class Commands:
         return Reply(await self._pages.show(reader, Press(verb, number or 0)))
 
     async def _cancel(self, reader: Reader) -> Reply:
+        if await self._editing.clear(reader):
+            return Reply(self.plain(say("cancelled_edit")))
         if await self._wizard.load(reader) is None:
             return Reply(self.plain(say("nothing_to_cancel")))
         await self._wizard.clear(reader)

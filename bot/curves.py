@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from trading.core.replay import Outcome, Trace
+from trading.core.outcome import Outcome, Trace
 from trading.strategies.grid import GridPlan
 
 matplotlib.use("Agg")

@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from bot.charts import Bar, Equity, GridMap
 
-WIDTH, HEIGHT, DPI = 6.0, 5.6, 180
-"""1080 × 1008 pixels: a phone shows it without cutting."""
-HEAD = 0.875
+WIDTH, HEIGHT, DPI = 4.6, 4.4, 235
+"""1081 × 1034 pixels: a phone shows it without cutting, with letters that can be read there."""
+HEAD = 0.862
 """Where the plot ends and the title begins."""
 FAR = 0.6
 """A stop further from the range than this share of its width is named at the edge instead of being drawn to scale."""
@@ -63,14 +63,14 @@ def draw(picture: object) -> bytes:
 def _canvas(title: str, badge: str, theme: Theme) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor=theme.ground)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.035, 0.085, 0.80, HEAD - 0.085), facecolor=theme.ground)
+    axes = figure.add_axes((0.035, 0.085, 0.765, HEAD - 0.085), facecolor=theme.ground)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(colors=theme.faint, length=0, pad=6, labelsize=9.5)
     axes.yaxis.tick_right()
-    figure.text(0.04, 0.945, title, color=theme.text, fontsize=15, fontweight="bold", va="center")
+    figure.text(0.04, 0.94, title, color=theme.text, fontsize=15, fontweight="bold", va="center")
     figure.text(
-        0.965, 0.945, badge, color=theme.on_accent, fontsize=9, fontweight="bold", va="center", ha="right",
+        0.965, 0.94, badge, color=theme.on_accent, fontsize=9, fontweight="bold", va="center", ha="right",
         bbox={"boxstyle": "round,pad=0.35", "facecolor": theme.stop if badge == "LIVE" else theme.faint,
               "edgecolor": "none"},
     )  # fmt: skip
@@ -134,7 +134,7 @@ def _(it: GridMap) -> bytes:
     figure, axes = _canvas(it.title, it.badge, theme)
     bars = it.bars
     first, last = (bars[0].time, bars[-1].time) if bars else (0, 1)
-    pitch = (last - first) / (len(bars) - 1) if len(bars) > 1 else 60_000
+    pitch = (last - first) / (len(bars) - 1) if len(bars) > 1 else 60_000.0
     axes.set_xlim(first - pitch, last + pitch * max(2.0, len(bars) * 0.085))
     low, high = _bounds(it)
     axes.set_ylim(low, high)
@@ -233,7 +233,7 @@ def _edges(axes: Axes, it: GridMap, theme: Theme, low: float, high: float) -> No
             _tag(axes, low + (high - low) * (0.02 if at < low else 0.98), f"{arrow} {text}", colour, ink)
     axes.set_yticks([])
     taken = [at for at, *_ in marks]
-    least = (high - low) * 0.055
+    least = (high - low) * 0.065
     for bound in (it.levels[0], it.levels[-1]) if it.levels else ():
         if all(abs(bound - at) > least for at in taken):
             _tag(axes, bound, _bare(bound, it.places), theme.ground, theme.text)
@@ -264,7 +264,7 @@ def _inline(figure: Figure, parts: list[tuple[str, str]]) -> None:
     """Words of several colours in one line."""
     at = 0.04
     for text, colour in parts:
-        drawn = figure.text(at, 0.897, text, color=colour, fontsize=9.5, va="center")
+        drawn = figure.text(at, 0.883, text, color=colour, fontsize=9.5, va="center")
         box = drawn.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
         at += box.width / (WIDTH * DPI)
 

@@ -5,8 +5,9 @@ What a person is being asked is kept in the database, so a restart in the middle
 
 from __future__ import annotations
 
-import msgspec
 from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 

@@ -12,7 +12,8 @@ from bot.pages import Document, Reply
 from bot.screens import audit as screens
 from bot.words import say
 from storage import audit
-from storage.database import Database, Unusable
+from storage.database import Database
+from storage.journal import OUT_OF_REACH
 from storage.users import Role
 
 log = structlog.get_logger("bot.journal")
@@ -42,7 +43,7 @@ class Journal:
             self._written += 1
             if self._written % PRUNED == 1:
                 await audit.prune(self._database, self._clock() - KEPT)
-        except Unusable as error:
+        except OUT_OF_REACH as error:
             log.warning("audit not written", error=type(error).__name__)
 
     # ------------------------------------------------------------------ looking

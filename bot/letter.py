@@ -34,10 +34,9 @@ _SETTLES = {
 
 
 class Letter(Struct, frozen=True):
-    """One message and how to send it."""
+    """One message and what it is about."""
 
     screen: Screen
-    is_silent: bool = False
     account: int = 0
     bot: int = 0
     """The grid it is about; 0 = none or several."""
@@ -74,7 +73,7 @@ def single(parcel: Parcel) -> Letter:
     told = words.notice(first)
     again = parcel.claimed is not None
     screen = _screen(told.title, told.body, first.values.get("badge", ""), _rows([parcel], first), again)
-    return Letter(screen, told.is_silent, parcel.account, parcel.bot)
+    return Letter(screen, parcel.account, parcel.bot)
 
 
 def reminder(parcels: Sequence[Parcel]) -> Letter:
@@ -89,7 +88,7 @@ def reminder(parcels: Sequence[Parcel]) -> Letter:
     badges = {each.values.get("badge", "") for each in notices}
     screen = _screen(title, body, badges.pop() if len(badges) == 1 else "", _rows(parcels, notices[0]), False)
     bots = {parcel.bot for parcel in parcels}
-    return Letter(screen, False, parcels[0].account, bots.pop() if len(bots) == 1 else 0)
+    return Letter(screen, parcels[0].account, bots.pop() if len(bots) == 1 else 0)
 
 
 def _rows(parcels: Sequence[Parcel], first: Notice) -> tuple[tuple[Button, ...], ...]:
@@ -201,7 +200,7 @@ def folded(parcels: Sequence[Parcel]) -> Letter:
     for parcel in parcels:
         tally.add(parcel)
     rows = ((button(say("b_grids"), "grids"),),)
-    return Letter(_screen(tally.headline(), "\n".join(tally.shares()), tally.badge(), rows, False), True)
+    return Letter(_screen(tally.headline(), "\n".join(tally.shares()), tally.badge(), rows, False))
 
 
 def _of_one(parcels: Sequence[Parcel]) -> Letter:
@@ -209,15 +208,14 @@ def _of_one(parcels: Sequence[Parcel]) -> Letter:
     pairs = [each for each in notices if each.kind is NoticeKind.PAIR]
     fills = [each for each in notices if each.kind is NoticeKind.FILL]
     told = words.pairs(pairs) if pairs else words.notice(fills[-1])
+    title = told.title if pairs else f"{notices[0].values.get('symbol', '')} · {count('fill', len(fills))}"
     lines = [told.body] if pairs else []
-    if len(fills) > LINES:
-        title = told.title if pairs else f"{notices[0].values.get('symbol', '')} · {count('fill', len(fills))}"
-        lines += [say("and_fills", fills=count("fill", len(fills)))] if pairs else []
-    else:
-        title = told.title if pairs else f"{notices[0].values.get('symbol', '')} · {count('fill', len(fills))}"
+    if len(fills) <= LINES:
         lines += [words.notice(each).title for each in fills]
+    elif pairs:
+        lines.append(say("and_fills", fills=count("fill", len(fills))))
     screen = _screen(title, "\n".join(line for line in lines if line), notices[0].values.get("badge", ""), (), False)
-    return Letter(screen, True, parcels[0].account, parcels[0].bot)
+    return Letter(screen, parcels[0].account, parcels[0].bot)
 
 
 def summary(tally: Tally, now: int, is_late: bool, again: bool) -> Letter:

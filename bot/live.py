@@ -15,7 +15,8 @@ from bot.menu import Press, Screen
 from bot.panel import Panel
 from bot.words import say
 from storage import users
-from storage.database import Database, Unusable
+from storage.database import Database
+from storage.journal import OUT_OF_REACH
 from trading.views import Declined
 
 log = structlog.get_logger("bot.live")
@@ -94,7 +95,7 @@ class Live:
         except (Declined, BadRequest, Forbidden):
             if self._watches.get(person) is watch:
                 del self._watches[person]
-        except (TelegramError, Unusable) as error:
+        except (TelegramError, *OUT_OF_REACH) as error:
             log.debug("card not drawn", error=type(error).__name__)
 
 

@@ -15,12 +15,13 @@ import httpx
 import structlog
 from telegram.error import BadRequest, Forbidden, NetworkError, RetryAfter, TelegramError
 
-from bot import letter, words
+from bot import letter, switches, words
 from bot.budget import Budget, Rank
 from bot.letter import Letter, Tally
 from bot.panel import Panel, seconds_of
-from storage import outbox
+from storage import outbox, preferences
 from storage.database import Database
+from storage.journal import OUT_OF_REACH
 from storage.outbox import Parcel, Priority, Queue
 from trading.messages import NoticeKind
 
@@ -69,16 +70,20 @@ class Courier:
         self._untold = frozenset() if tells_fills else frozenset(kind.value for kind in words.UNTOLD)
         self._card = card
         self._threads: dict[tuple[int, int], int | None] = {}
+        self._preferences: dict[int, dict[str, str]] = {}
 
     async def run(self) -> None:
         """For ever; the outbox keeps everything while Telegram is away."""
-        await outbox.drop_unclear(self._database, Priority.FILL)
+        is_first = True
         while True:
+            sent = 0
             try:
+                if is_first:
+                    await outbox.drop_unclear(self._database, Priority.FILL)
+                    is_first = False
                 sent = await self.round() if await self._is_up() else 0
-            except TelegramError as error:
-                log.warning("delivery interrupted", error=type(error).__name__)
-                sent = 0
+            except* (TelegramError, *OUT_OF_REACH) as group:  # the rows stay; a full disk ends nobody
+                log.warning("delivery interrupted", errors=[type(error).__name__ for error in group.exceptions])
             await asyncio.sleep(0.05 if sent else IDLE)
 
     async def round(self) -> int:
@@ -116,11 +121,26 @@ class Courier:
 
     async def _singles(self, queue: Queue) -> int:
         parcels = await outbox.due(self._database, self._clock(), BATCH, chat=queue.chat, urgency=queue.priority)
+        parcels = await self._wanted(queue.chat, parcels)
         for number, parcel in enumerate(parcels):
             if self._budget.take(queue.chat, _RANKS[queue.priority]):
                 return number
-            await self._whole(self._send(queue.chat, [parcel], letter.single(parcel)))
+            silent = self._mode(queue.chat, parcel) == "silent"
+            await self._whole(self._send(queue.chat, [parcel], letter.single(parcel), silent))
         return len(parcels)
+
+    async def _wanted(self, chat: int, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """Without those that nobody wants to be told; they are done with."""
+        self._preferences[chat] = await preferences.everything(self._database, chat)
+        unwanted = {parcel.id for parcel in parcels if self._mode(chat, parcel) == "off"}
+        await outbox.dead(self._database, list(unwanted))
+        return [parcel for parcel in parcels if parcel.id not in unwanted]
+
+    def _mode(self, chat: int, parcel: Parcel) -> str:
+        """`on`, `silent` or `off`, as the reader set it."""
+        if parcel.kind in self._untold:
+            return "off"
+        return switches.mode(self._preferences.get(chat, {}), NoticeKind(parcel.kind), self._clock())
 
     async def _fold(self, queue: Queue) -> int:
         """Fills and pairs, three seconds after the first of them."""
@@ -128,11 +148,11 @@ class Courier:
         if queue.oldest > now - FOLD and queue.count < FOLDED:
             return 0
         parcels = await outbox.due(self._database, now, FOLDED, chat=queue.chat, urgency=Priority.FILL)
-        await outbox.dead(self._database, [parcel.id for parcel in parcels if parcel.kind in self._untold])
-        told = [parcel for parcel in parcels if parcel.kind not in self._untold]
+        told = await self._wanted(queue.chat, parcels)
         if not told or self._budget.take(queue.chat, Rank.FILL):
             return 0
-        await self._whole(self._send(queue.chat, told, letter.folded(told)))
+        silent = all(self._mode(queue.chat, parcel) == "silent" for parcel in told)
+        await self._whole(self._send(queue.chat, told, letter.folded(told), silent))
         return 1
 
     async def _sum_up(self, chat: int, is_late: bool, urgency: Priority | None = None) -> int:
@@ -142,15 +162,17 @@ class Courier:
         tally, parcels = Tally(), list[Parcel]()
         after: tuple[int, int] | None = None
         while page := await outbox.due(self._database, self._clock(), FOLDED, chat=chat, urgency=urgency, after=after):
-            for parcel in page:
-                if parcel.kind not in self._untold:
-                    tally.add(parcel)
-            parcels += page
+            wanted = await self._wanted(chat, page)
+            for parcel in wanted:
+                tally.add(parcel)
+            parcels += wanted
             after = (int(page[-1].priority), page[-1].id)
             await asyncio.sleep(0)
+        if not parcels:
+            return 0
         again = any(parcel.claimed is not None for parcel in parcels)
         log.info("summary instead of single notices", chat=chat, notices=len(parcels))
-        await self._whole(self._send(chat, parcels, letter.summary(tally, self._clock(), is_late, again)))
+        await self._whole(self._send(chat, parcels, letter.summary(tally, self._clock(), is_late, again), False))
         return 1
 
     async def _remind(self, chat: int, parcels: Sequence[Parcel]) -> int:
@@ -185,12 +207,12 @@ class Courier:
             work.cancel()
             raise
 
-    async def _send(self, chat: int, parcels: Sequence[Parcel], what: Letter) -> None:
+    async def _send(self, chat: int, parcels: Sequence[Parcel], what: Letter, is_silent: bool) -> None:
         ids = [parcel.id for parcel in parcels]
         await outbox.claim(self._database, parcels=ids, now=self._clock())
         root = await self._root(chat, what)
         try:
-            message = await self._panel.notify(chat, what.screen, what.is_silent, root)
+            message = await self._panel.notify(chat, what.screen, is_silent, root)
         except TelegramError as error:
             await self._failed(chat, parcels, error)
             return

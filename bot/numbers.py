@@ -71,6 +71,12 @@ def clock(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S} UTC"
 
 
+def moment(ms: int, now: int) -> str:
+    """Time of day, UTC, with the day where it is not today's."""
+    at, today = (datetime.fromtimestamp(each / 1000, UTC) for each in (ms, now))
+    return f"{at:%H:%M}" if at.date() == today.date() else f"{at.day} {at:%b} {at:%H:%M}"
+
+
 def span(ms: int) -> str:
     """A duration in its two largest units."""
     seconds = max(0, ms // 1000)

@@ -10,13 +10,13 @@ from msgspec import Struct
 from bot import words
 from bot.access import Reader
 from bot.menu import Button, Press, Screen
-from bot.screens import balance, card, confirm, grids, health, help, home, orders, positions
+from bot.screens import balance, card, confirm, grids, health, help, home, orders, performance, positions
 from bot.seals import Seals
 from bot.words import say
 from trading.live.desk import Desk
+from trading.messages import Notice
 from trading.ports import Account
 from trading.views import Card, Declined, HealthRow, OrderRow, PositionRow, Refusal
-
 
 After = Callable[[int], Awaitable[None]]
 """Goes on with a message once it is shown: progress, edited in place."""
@@ -64,12 +64,14 @@ class Pages:
         clock: Callable[[], int],
         version: str,
         own: Callable[[], Awaitable[list[HealthRow]]],
+        events: Callable[[int], Awaitable[list[Notice]]] | None = None,
     ) -> None:
         self._desk = desk
         self._seals = seals
         self._clock = clock
         self._version = version
         self._own = own
+        self._events = events
         self._pages: dict[str, Callable[[Reader, Press], Awaitable[Screen]]] = {
             "home": self.home,
             "grids": self.grids,
@@ -78,6 +80,8 @@ class Pages:
             "levels": self.levels,
             "balance": self.balance,
             "positions": self.positions,
+            "perf": self.performance,
+            "profit": self.profit,
             "orders": self.orders,
             "health": self.health,
             "help": self.help,
@@ -88,6 +92,7 @@ class Pages:
             "ask_resume": self.ask_resume,
             "ask_delete": self.ask_delete,
             "ask_place": self.ask_place,
+            "ask_reset": self.ask_reset,
         }
 
     def has(self, verb: str) -> bool:
@@ -112,6 +117,19 @@ class Pages:
     def accounts(self, reader: Reader) -> list[Account]:
         return [account for account in self._desk.accounts() if reader.may_see(account.owner)]
 
+    def account_of(self, reader: Reader, number: int) -> Account:
+        """Declined(no_such_account) also where it is somebody else's."""
+        found = next((account for account in self.accounts(reader) if account.id == number), None)
+        if found is None:
+            raise Declined(Refusal("no_such_account", {"account": str(number)}))
+        return found
+
+    def card_to_act_on(self, reader: Reader, bot: int) -> Card:
+        """The grid, for one who may act; raises Declined."""
+        if not reader.can_act:
+            raise Declined(Refusal("may_only_look"))
+        return self.card_of(reader, bot)
+
     # ------------------------------------------------------------------ pages
 
     async def home(self, reader: Reader, press: Press, draft: str = "") -> Screen:
@@ -122,7 +140,17 @@ class Pages:
         return grids.grids(self.cards(reader), _page(press))
 
     async def grid(self, reader: Reader, press: Press) -> Screen:
-        return card.card(self.card_of(reader, press.target), self._clock(), reader.can_act)
+        it = self.card_of(reader, press.target)
+        events = await self._events(it.id) if self._events is not None else []
+        return card.card(it, self._clock(), reader.can_act, self._desk.levels(it.id), events)
+
+    async def performance(self, reader: Reader, press: Press) -> Screen:
+        it = self.card_of(reader, press.target)
+        return performance.performance(it, await self._desk.performance(it.id), self._clock())
+
+    async def profit(self, reader: Reader, press: Press) -> Screen:
+        done = [(it, await self._desk.performance(it.id)) for it in self.cards(reader)]
+        return performance.profit(done, self._clock())
 
     async def levels(self, reader: Reader, press: Press) -> Screen:
         it = self.card_of(reader, press.target)
@@ -158,7 +186,9 @@ class Pages:
 
     # ------------------------------------------------------------------ questions
 
-    def _seal(self, reader: Reader) -> confirm.Seal:
+    def seal(self, reader: Reader) -> confirm.Seal:
+        """Makes buttons that work once, for this reader."""
+
         def seal(text: str, press: Press, style: str) -> Button:
             return self._seals.button(self._clock(), reader.id, text, press, style)
 
@@ -176,27 +206,30 @@ class Pages:
     async def ask_start(self, reader: Reader, press: Press) -> Screen:
         it = self.card_of(reader, press.target)
         preview = await self._desk.preview(it.account, it.parameters)
-        return confirm.start(it, preview, self._seal(reader))
+        return confirm.start(it, preview, self.seal(reader))
 
-    def ask_anyway(self, reader: Reader, it: Card, warnings: Sequence[Refusal]) -> Screen:
-        return confirm.start_anyway(it, warnings, self._seal(reader))
+    def ask_anyway(self, reader: Reader, it: Card, warnings: Sequence[Refusal], closes: bool = False) -> Screen:
+        return confirm.start_anyway(it, warnings, self.seal(reader), closes)
 
     async def ask_stop(self, reader: Reader, press: Press) -> Screen:
-        return confirm.stop(self.card_of(reader, press.target), self._seal(reader))
+        return confirm.stop(self.card_of(reader, press.target), self.seal(reader))
 
     async def ask_pause(self, reader: Reader, press: Press) -> Screen:
-        return confirm.pause(self.card_of(reader, press.target), self._seal(reader))
+        return confirm.pause(self.card_of(reader, press.target), self.seal(reader))
 
     async def ask_resume(self, reader: Reader, press: Press) -> Screen:
-        return confirm.resume(self.card_of(reader, press.target), self._seal(reader))
+        return confirm.resume(self.card_of(reader, press.target), self.seal(reader))
+
+    async def ask_reset(self, reader: Reader, press: Press) -> Screen:
+        return confirm.reset(self.card_of(reader, press.target), self.seal(reader))
 
     async def ask_delete(self, reader: Reader, press: Press) -> Screen:
-        return confirm.delete(self.card_of(reader, press.target), self._seal(reader))
+        return confirm.delete(self.card_of(reader, press.target), self.seal(reader))
 
     async def ask_place(self, reader: Reader, press: Press) -> Screen:
         it = self.card_of(reader, press.target)
         slot = int(press.argument) if press.argument.lstrip("-").isdigit() else 0
-        return confirm.place(it, slot, self._seal(reader))
+        return confirm.place(it, slot, self.seal(reader))
 
     async def anywhere(self, reader: Reader, press: Press) -> Screen:
         """The fresh screen behind an outdated button: the grid it named, else home."""

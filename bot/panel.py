@@ -165,7 +165,7 @@ class Panel:
         """Show `screen` in place unless an edit was wished for since `wish`; tried once, after `Budget.take`."""
         async with self._turn(chat, message):
             before = self._shown.get((chat, message))
-            is_same_kind = before is not None and bool(before.picture) is (screen.picture is not None)
+            is_same_kind = before is not None and (before.picture == hash(None)) is (screen.picture is None)
             if wish == self.wishes(chat, message) and is_same_kind:
                 await self._change(chat, message, screen, lambda call: self._once(chat, call()))
 

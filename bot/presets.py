@@ -28,6 +28,10 @@ FEES = Decimal("0.0024")
 """A step under this share of the price earns too little for its risk: twelve maker fees."""
 
 
+REPLACED = frozenset({"stop_loss", "stop_loss_high", "take_profit", "sizing", "step", "levels", "spacing", "density"})
+"""What a preset decides besides what it sets."""
+
+
 class Temper(Struct, frozen=True):
     """One way of setting up a grid."""
 
@@ -38,7 +42,7 @@ class Temper(Struct, frozen=True):
     leverage: int
 
 
-TEMPERS = {"calm": Temper(14, 3, 2), "balanced": Temper(5, 4, 3), "aggressive": Temper(2, 6, 5)}
+TEMPERS = {"calm": Temper(14, 4, 2), "balanced": Temper(5, 8, 3), "aggressive": Temper(2, 14, 5)}
 
 
 class Preset(Struct, frozen=True):

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from bot import form, words
+from bot import form, presets, words
 from bot.access import Reader
 from bot.actions import Actions
 from bot.form import Draft
@@ -21,7 +21,7 @@ from bot.words import say
 from storage import drafts
 from storage.database import Database
 from trading.live.desk import Desk
-from trading.model import Instrument
+from trading.model import Candle, Instrument
 from trading.parameters import clean
 from trading.parameters.line import parse_line
 from trading.parameters.vocabulary import PARAMETERS
@@ -188,9 +188,23 @@ class Wizard:
             mine = {str(account.id) for account in self._pages.accounts(reader)}
             changed = replace(draft, account=int(text)) if text in mine else draft
             return await self._keep(reader, replace(changed, step=form.following(changed)))
+        if step == "preset":
+            return await self._proposed(reader, draft, text)
         if step not in form.STEPS and step.removeprefix("ask.") not in PARAMETERS:
             return await self.show(reader, draft)
         return await self.typed(reader, replace(draft, step=step), text)
+
+    async def _proposed(self, reader: Reader, draft: Draft, text: str) -> Screen:
+        """A preset: range, count, leverage, stops and sizing at once; whatever stops there were are replaced."""
+        try:
+            instrument = await self._instrument(draft)
+            fields = presets.fields(text, draft.fields.get("direction", "neutral"), instrument.tick_size)
+        except Declined as no:
+            return (await self.show(reader, draft)).with_notice("⚠️ " + words.refusals(no))
+        except (ValueError, ArithmeticError):
+            return await self.show(reader, draft)
+        kept = {name: value for name, value in draft.fields.items() if name not in presets.REPLACED}
+        return await self._keep(reader, form.put(replace(draft, fields=kept), fields))
 
     async def _go(self, reader: Reader, draft: Draft, step: str) -> Screen:
         if step.startswith("drop.") and step.removeprefix("drop.") in PARAMETERS:
@@ -252,9 +266,18 @@ class Wizard:
                 return wizard.investment(draft, badge, instrument.quote, await self._free(draft))
             quote = await self._desk.price(draft.account, instrument.symbol)
             price = instrument.round_price((quote.bid + quote.ask) / 2)
-            return wizard.range_(draft, badge, price, instrument)
+            usual = presets.swing(await self._candles(draft, instrument.symbol))
+            direction = draft.fields.get("direction", "neutral")
+            offered = presets.presets(direction, price, instrument.tick_size, usual, instrument.max_leverage)
+            return wizard.range_(draft, badge, price, instrument, offered, usual)
         except Declined as no:
             return _bare(draft, badge).with_notice("⚠️ " + words.refusals(no))
+
+    async def _candles(self, draft: Draft, symbol: str) -> list[Candle]:
+        """The last week by the hour, or nothing to learn from."""
+        with contextlib.suppress(Declined):
+            return await self._desk.candles(draft.account, symbol, "1h", 24 * 7)
+        return []
 
     async def _instrument(self, draft: Draft) -> Instrument:
         return await self._desk.resolve(draft.account, draft.fields.get("symbol", ""))

@@ -153,6 +153,15 @@ def notice(told: Notice) -> Told:
     )
 
 
+def event(told: Notice) -> str:
+    """A notice in one short line, for where it is clear which bot it is of."""
+    title = notice(told).title
+    symbol = told.values.get("symbol", "")
+    plain = title.replace(symbol, "").replace("  ", " ").strip(" ·:") if symbol else title
+    why = told.values.get("reason", "")
+    return f"{plain}: {reason(why)}" if why and told.kind is not NoticeKind.SLOT_WAITS else plain
+
+
 def pairs(several: Iterable[Notice]) -> Told:
     """Pairs of one bot that came close together, as one message."""
     every = list(several)
@@ -209,6 +218,8 @@ def _blanks(line: str) -> list[str]:
 def _word(key: str, value: str, is_fraction: bool = False) -> str:
     exact = _decimal(value)
     if exact is not None and key not in _RAW:
+        if key == "bots":
+            return count("bot", int(exact))
         return numbers.percent(exact) if is_fraction else numbers.number(value)
     if key in ("status", "state"):
         known = value.upper() in STATUSES

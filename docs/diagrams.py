@@ -40,11 +40,11 @@ def page() -> str:
     """`docs/lifecycle.md`."""
     return (
         "# The life of a bot and of an order\n\n"
-        "Made by `python -m docs.diagrams` from the tables in `trading/core/lifecycle.py` and `trading/core/orders.py`;\n"
-        "a test holds this page against them.\n\n"
+        "Made by `python -m docs.diagrams` from the tables in `trading/core/lifecycle.py` and\n"
+        "`trading/core/orders.py`; a test holds this page against them.\n\n"
         f"## A bot\n\n{lifecycle()}\n\n"
-        "An illegal move is refused with a sentence and changes nothing. STOPPING stays, and says why, until the exchange\n"
-        "has confirmed that nothing of ours is left.\n\n"
+        "An illegal move is refused with a sentence and changes nothing. STOPPING stays, and says why,\n"
+        "until the exchange has confirmed that nothing of ours is left.\n\n"
         f"## An order\n\nRows: where it stands. Columns: what is heard. An order over is forgotten.\n\n{orders()}\n"
     )
 

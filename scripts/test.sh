@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check: ruff, mypy, pytest. Sets up .venv with the development tools first.
+# Runs every check: ruff, mypy, pytest (on SQLite and PostgreSQL). Sets up .venv with the development tools first.
 # Arguments go to pytest: bash scripts/test.sh tests/unit -k settings
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,5 +18,10 @@ for tool in "ruff check ." "mypy" "mypy --strict --follow-imports=silent alerts 
     # shellcheck disable=SC2086
     "$VENV_PYTHON" -m $tool
 done
+
+# Everything kept in a database is tested on PostgreSQL too, by a server of our own for the time of the tests.
+. scripts/postgres.sh
+trap postgres_stop EXIT
+postgres_start || true
 echo "== pytest"
-exec "$VENV_PYTHON" -m pytest -q "$@"
+"$VENV_PYTHON" -m pytest -q "$@"

@@ -21,7 +21,7 @@ from service.terminal import Debug, fail, plainly, say, screen
 from trading.backtest import Job, Options, Report, as_json, perform, perform_all, prepare
 from trading.core.lifecycle import Status
 from trading.tape import TapeError
-from trading.views import Declined, Refusal
+from trading.views import Declined
 
 SENTENCES = {
     # what may be wrong with a file
@@ -35,11 +35,6 @@ SENTENCES = {
     "mixed": "Candles and trades cannot be joined: give files of one kind.",
     "no_pyarrow": "{file}: .parquet needs the package pyarrow (pip install pyarrow), or give the file as .csv.",
     "json": "{file} is not the exchange's answer in JSON.",
-}
-REFUSALS = {
-    "symbol_not_in_file": "{symbol} is not in {file}.",
-    "off_tick": "Prices of the tape ({price}) lie between ticks of {tick}: say the right one with --tick or --rules.",
-    "other_symbol": "The grid is for {symbol}, the tape {file} is named after another symbol.",
 }
 
 
@@ -90,7 +85,7 @@ def backtest(
     except TapeError as error:
         fail(_(SENTENCES[error.code]).format(file=error.file, line=error.line))
     except Declined as declined:
-        fail("\n".join(map(_say, declined.refusals)))
+        fail(words.refusals(declined))
     _warn(reports)
     if plot is not None:
         _draw(reports, plot)
@@ -144,15 +139,9 @@ def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _say(no: Refusal) -> str:
-    if no.code in REFUSALS:
-        return _(REFUSALS[no.code]).format(**no.values)
-    return words.refusal(no)
-
-
 def _warn(reports: list[Report]) -> None:
     """Warnings, and ends that a reader of the numbers should know about, each once."""
-    told = dict.fromkeys(_say(warning) for report in reports for warning in report.warnings)
+    told = dict.fromkeys(words.refusal(warning) for report in reports for warning in report.warnings)
     for report in reports:
         if report.outcome.status is Status.WAITING or report.outcome.status is Status.CREATED:
             told[_("The price never reached the trigger: nothing was traded.")] = None

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 FILE = Path(__file__).resolve().parents[1] / "settings.toml"
 URL = r"^(https?://[^\s/]+)?$"
-NOT_OURS = {"TRELLIS_DATA", "TRELLIS_PROCESS_TOKEN"}
+NOT_OURS = {"TRELLIS_DATA", "TRELLIS_LIVE_SYMBOL", "TRELLIS_PROCESS_TOKEN"}
 """Read by the tests only (no setting may bear its name); passed between the demo's processes."""
 
 
@@ -37,6 +37,7 @@ class Exchange(Section):
 
     environment: Literal["testnet", "mainnet"] = "testnet"
     url: str = Field(default="", pattern=URL)
+    allow_withdraw_key: bool = False
 
 
 class Telegram(Section):
@@ -99,6 +100,10 @@ class Settings(BaseSettings):
     def environment(self) -> Literal["testnet", "mainnet"]:
         """Where the keys of the environment trade."""
         return self.binance_environment or self.exchange.environment
+
+    def allowing_withdraw_key(self) -> Settings:
+        """The same, but API keys that may withdraw are taken."""
+        return self.model_copy(update={"exchange": self.exchange.model_copy(update={"allow_withdraw_key": True})})
 
     @property
     def database(self) -> str:

@@ -16,9 +16,11 @@ from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct
+from telegram.error import InvalidToken, TelegramError
 
 from alerts.schedule import Schedule, first_jobs
 from bot.app import Front
+from bot.claim import Claim, telegram_bot
 from bot.words import translated as _
 from service.settings import Settings
 from storage import accounts, users
@@ -138,6 +140,27 @@ async def owner_of(settings: Settings, database: Database) -> int:
     return next((user.id for user in await users.everybody(database) if user.role is Role.ADMIN), 0)
 
 
+async def claimed(database: Database, chat: Chat, stop: asyncio.Event, show: Callable[[str, str], None]) -> int:
+    """Who claims the bot with the code that `show` gets, with the bot's user name; 0 where `stop` came first.
+
+    Raises Trouble.
+    """
+    bot = telegram_bot(chat.token, chat.api)
+    try:
+        async with asyncio.TaskGroup() as parts:
+            claim = parts.create_task(Claim(bot, database, now, show).run(), name="claim")
+            stopping = parts.create_task(stop.wait(), name="stop")
+            await asyncio.wait({claim, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            claim.cancel()
+            stopping.cancel()
+        return 0 if claim.cancelled() else claim.result()
+    except* InvalidToken:
+        raise Trouble(_("Telegram refuses the token: check TRELLIS_TELEGRAM_TOKEN.")) from None
+    finally:
+        with contextlib.suppress(TelegramError):
+            await bot.shutdown()
+
+
 def keys_of(settings: Settings) -> list[Keys]:
     """The account of the environment's keys. Raises Trouble where half of them is missing."""
     key, secret = settings.binance_key, settings.binance_secret
@@ -157,9 +180,10 @@ def keys_of(settings: Settings) -> list[Keys]:
 class Opener:
     """Opens the gateway of an account with the keys this process was given, else with those sealed in the database."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, allow_withdraw: bool = False) -> None:
         self._database = database
         self._vault = vault
+        self._allow_withdraw = allow_withdraw
         self._given: dict[int, Credentials] = {}
 
     async def give(self, owner: int, keys: Keys) -> None:
@@ -181,7 +205,7 @@ class Opener:
                 ) from None
             except VaultError as error:
                 raise Broken(str(error)) from None
-        return open_gateway(account, credentials)
+        return open_gateway(account, credentials, self._allow_withdraw)
 
 
 async def run(
@@ -195,7 +219,7 @@ async def run(
     ready: Callable[[], Awaitable[None]],
 ) -> None:
     """Serve until `stop` is set; then leave every order resting, commit what is left and return."""
-    opener = Opener(database, vault_of(settings))
+    opener = Opener(database, vault_of(settings), settings.exchange.allow_withdraw_key)
     for each in keys:
         await opener.give(owner, each)
     journal = DatabaseJournal(database)

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Mapping
 from decimal import Decimal
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from trading import plan as planning
+from trading.live import edits, performance
 from trading.messages import Quote
 from trading.model import Candle, Direction, Environment, Instrument, Side
 from trading.parameters import clean
-from trading.ports import Account
+from trading.plan.stops import NAMES as STOPS
+from trading.ports import Account, Day
 from trading.sandbox.instruments import LISTINGS
 from trading.views import (
+    Aftermath,
     BalanceRow,
     Card,
+    Change,
+    DayRow,
     Declined,
+    FillRow,
     HealthRow,
     LevelRow,
     OrderRow,
+    PanicBot,
+    Performance,
     PositionRow,
     Preview,
     Refusal,
@@ -60,6 +69,14 @@ class FakeDesk:
         self.prices = {"BTCUSDT": Decimal(price), "ETHUSDT": Decimal(3200), "SOLUSDT": Decimal(150)}
         self.held = Decimal(10_000)
         self.refuses_start: tuple[Refusal, ...] = ()
+        self.candle_count = 60
+        self.starts_in = 0.0
+        """Seconds that a started bot is STARTING."""
+        self.days: dict[int, list[DayRow]] = {}
+        self.trades: dict[int, list[FillRow]] = {}
+        self.left = Aftermath(0, 0, (), NOW)
+        self.panic_steps = 0
+        """Looks at an emergency stop until it is through."""
         self._accounts = list(accounts or (ACCOUNT,))
         self._cards: dict[int, Card] = {}
         self._once: dict[tuple[int, str], int] = {}
@@ -96,8 +113,15 @@ class FakeDesk:
         return Quote(NOW, mid, mid)
 
     async def candles(self, account: int, symbol: str, interval: str, limit: int) -> list[Candle]:
+        """A zigzag of two per cent round the price."""
         self._up()
-        return []
+        pitch = {"1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000}.get(interval, 86_400_000)
+        found = []
+        for number in range(min(limit, self.candle_count)):
+            mid = self.prices[symbol] * (100 + number % 3 - 1) / 100
+            time = NOW - (limit - number) * pitch
+            found.append(Candle(time, mid, mid * Decimal("1.005"), mid * Decimal("0.995"), mid))
+        return found
 
     async def preview(self, account: int, parameters: Mapping[str, str]) -> Preview:
         self._up()
@@ -189,7 +213,7 @@ class FakeDesk:
         self.calls.append(("create", id, dict(parameters)))
         return id
 
-    async def start(self, bot: int, user: int, confirmed: bool = False) -> None:
+    async def start(self, bot: int, user: int, confirmed: bool = False, close_first: bool = False) -> None:
         it = self._moved(bot, ("CREATED", "STOPPED", "FINISHED", "FAILED"))
         if self.refuses_start:
             raise Declined(*self.refuses_start)
@@ -197,7 +221,18 @@ class FakeDesk:
         unconfirmed = [each for each in preview.warnings if each.code in planning.CONFIRM]
         if unconfirmed and not confirmed:
             raise Declined(Refusal("confirm"), *unconfirmed)
-        self._do(it, "start", status="RUNNING", orders_working=it.grids, started=NOW)
+        how = ("close_first",) if close_first else ()
+        position = Decimal(0) if close_first else it.position
+        running = {"status": "RUNNING", "orders_working": it.grids, "started": NOW, "position": position}
+        if not self.starts_in:
+            self._do(it, "start", *how, **running)
+            return
+        self._do(it, "start", *how, status="STARTING")
+
+        def run() -> None:
+            self.put(replace(self.card(it.id), **running))
+
+        asyncio.get_running_loop().call_later(self.starts_in, run)
 
     async def stop(self, bot: int, user: int, close: bool) -> None:
         it = self._moved(bot, LIVE)
@@ -210,6 +245,65 @@ class FakeDesk:
     async def resume(self, bot: int, user: int, skip_initial: bool = False) -> None:
         it = self._moved(bot, ("PAUSED",))
         self._do(it, "resume", skip_initial, status="RUNNING", reason="", orders_working=it.grids)
+
+    async def reset(self, bot: int, user: int, flatten: bool) -> None:
+        it = self._moved(bot, ("RUNNING", "PAUSED"))
+        position = Decimal(0) if flatten else it.position
+        self._do(it, "reset", flatten, status="RUNNING", position=position)
+
+    async def propose(self, bot: int, changes: Mapping[str, str]) -> Change:
+        self._up()
+        it = self.card(bot)
+        before = {**it.parameters, "note": it.note}
+        after = edits.edited(before, changes)
+        fields = edits.differences(edits.edited(before, {}), after)
+        is_live = it.status in LIVE
+        return Change(fields, Decimal(500) if is_live else None, Decimal(250) if is_live else None, it.price)
+
+    async def edit(self, bot: int, user: int, changes: Mapping[str, str]) -> Change:
+        change = await self.propose(bot, changes)
+        it = self.card(bot)
+        texts = edits.edited({**it.parameters, "note": it.note}, changes)
+        stops = {name: Decimal(texts[name]) if name in texts else None for name in STOPS}
+        self._do(it, "edit", dict(changes), parameters=texts, note=texts.get("note", ""), **stops)
+        return change
+
+    async def panic(self, account: int, user: int, close: bool) -> list[int]:
+        live = [it for it in self._cards.values() if it.account == account and it.status in LIVE]
+        self.calls.append(("panic", account, close))
+        for it in live:
+            self.put(replace(it, status="STOPPING", orders_working=0))
+        return [it.id for it in live]
+
+    def panicking(self, bots: list[int]) -> list[PanicBot]:
+        self.panic_steps -= 1
+        for bot in bots:
+            if self.panic_steps < 0 and not self.is_down and self.card(bot).status == "STOPPING":
+                self.put(replace(self.card(bot), status="STOPPED"))
+        found = [self.card(bot) for bot in bots]
+        return [PanicBot(it.id, it.symbol, it.status, it.reason, it.orders_working, it.position) for it in found]
+
+    async def aftermath(self, account: int) -> Aftermath:
+        self._up()
+        return self.left
+
+    async def performance(self, bot: int) -> Performance:
+        it = self.card(bot)
+        return performance.performance(it, [Day(*astuple(day)) for day in self.days.get(bot, [])], NOW)
+
+    async def fills(self, bot: int, since: int = 0) -> list[FillRow]:
+        return [each for each in self.trades.get(bot, []) if each.time >= since]
+
+    async def check_account(self, account: int) -> list[HealthRow]:
+        up = HealthRow("reach", not self.is_down, "down" if self.is_down else "", {"why": "connection refused"})
+        return [up, HealthRow("keys", True), HealthRow("withdrawals", True, "withdrawals_unknown")]
+
+    async def remove_account(self, account: int, user: int) -> None:
+        bots = [it for it in self._cards.values() if it.account == account]
+        if bots:
+            raise Declined(Refusal("account_in_use", {"account": "demo", "bots": str(len(bots))}))
+        self._accounts = [each for each in self._accounts if each.id != account]
+        self.calls.append(("remove_account", account))
 
     async def place_again(self, bot: int, slot: int, user: int) -> None:
         it = self.card(bot)

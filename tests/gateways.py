@@ -319,6 +319,9 @@ class Testnet:
             cid = getattr(order, "cid", None)
             if cid is not None and cid.install == trader.install:
                 trader.cancel(cid)
+        for stop in await trader.gateway.stops(self.symbol):
+            if stop.client_id.startswith(trader.install):
+                await trader.gateway.cancel_stop(self.symbol, stop.client_id)
         left = (await trader.gateway.position(self.symbol)).qty
         if left:
             trader.market_order(trader.name(99), Side.SELL if left > 0 else Side.BUY, abs(left), reduce_only=True)

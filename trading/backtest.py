@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from trading import plan, tape
 from trading.columns import read
-from trading.core.replay import Outcome, Replay, Rules, Trace, unlimited
+from trading.core.outcome import Outcome, Trace
+from trading.core.replay import Replay, Rules, unlimited
 from trading.model import MONEY, ZERO, Bracket, Instrument
 from trading.parameters import clean, parse_line
 from trading.parameters import read as read_parameter

@@ -10,7 +10,8 @@ from bot import numbers, words
 from bot.menu import Button, Screen, button, page, pager
 from bot.screens.grids import name
 from bot.words import say
-from trading.messages import Reason
+from trading.messages import Notice, Reason
+from trading.model import Side
 from trading.views import Card, LevelRow
 
 SHOWN = 5
@@ -19,11 +20,17 @@ _STARTABLE = frozenset({"STOPPED", "FINISHED", "FAILED"})
 _STOPPABLE = frozenset({"WAITING", "STARTING", "RUNNING", "PAUSED"})
 
 
-def card(it: Card, now: int, can_act: bool = True) -> Screen:
-    """The card of `it`; a viewer gets no buttons that act."""
-    parts = [_head(it), _place(it), _money(it), _holding(it)]
+def card(
+    it: Card, now: int, can_act: bool = True, rows: Sequence[LevelRow] = (), events: Sequence[Notice] = ()
+) -> Screen:
+    """The card of `it` with its levels and last events; a viewer gets no buttons that act."""
+    parts = [_head(it), _place(it, rows), _money(it), _holding(it)]
     if it.missing:
         parts.append(_missing(it))
+    if events:
+        parts.append(_events(it, events, now))
+    if it.note:
+        parts.append(f"📝 {escape(it.note, quote=False)}")
     parts.append(_foot(it, now))
     return Screen("\n\n".join(parts), _rows(it, can_act))
 
@@ -58,12 +65,39 @@ def _head(it: Card) -> str:
         f"{words.light(it.status)} <b>{escape(title, quote=False)}</b> #{it.id} · <b>{it.badge}</b>",
         escape(words.status(it.status, it.reason), quote=False),
     ]
-    if not it.connected:
-        lines.append(f"🔌 {say('card_offline')}")
+    account = escape(it.account_name, quote=False)
+    lines.append(say("card_online", account=account) if it.connected else f"🔌 {say('card_offline')}")
     return "\n".join(lines)
 
 
-def _place(it: Card) -> str:
+def _nearest(rows: Sequence[LevelRow]) -> str:
+    """The resting orders next to the price."""
+    resting = [row for row in rows if row.state in ("working", "sent")]
+    buy = max((row.price for row in resting if row.side is Side.BUY), default=None)
+    sell = min((row.price for row in resting if row.side is Side.SELL), default=None)
+    parts = [say("card_next_buy", price=numbers.price(buy))] if buy is not None else []
+    parts += [say("card_next_sell", price=numbers.price(sell))] if sell is not None else []
+    return f"{say('card_next')}  {' · '.join(parts)}" if parts else ""
+
+
+def _events(it: Card, events: Sequence[Notice], now: int) -> str:
+    """What was told of it last, the newest first."""
+    lines = [say("card_events")]
+    for each in events:
+        text = words.event(each)
+        lines.append(f"<i>{escape(numbers.moment(each.time, now), quote=False)}</i>  {escape(text, quote=False)}")
+    return "\n".join(lines)
+
+
+def _protections(it: Card) -> list[str]:
+    stops = " / ".join(numbers.price(stop) for stop in (it.stop_loss, it.stop_loss_high) if stop is not None)
+    lines = [f"{say('card_stops')}  {stops or say('w_default_none')}"]
+    if it.take_profit is not None:
+        lines.append(f"{say('card_take')}  {numbers.price(it.take_profit)}")
+    return lines
+
+
+def _place(it: Card, rows: Sequence[LevelRow]) -> str:
     lines = [f"{say('card_price')}  <b>{numbers.price(it.price)}</b>"]
     lines.append(f"{say('card_range')}  {numbers.price(it.lower)} – {numbers.price(it.upper)}")
     if it.price is not None:
@@ -76,12 +110,10 @@ def _place(it: Card) -> str:
             investment=numbers.amount(it.investment, it.quote),
         )
     )
-    if it.stop_loss is not None or it.stop_loss_high is not None:
-        stops = " / ".join(numbers.price(stop) for stop in (it.stop_loss, it.stop_loss_high) if stop is not None)
-        lines.append(f"{say('card_stops')}  {stops}")
-    if it.take_profit is not None:
-        lines.append(f"{say('card_take')}  {numbers.price(it.take_profit)}")
-    return "\n".join(lines)
+    near = _nearest(rows)
+    if near:
+        lines.append(near)
+    return "\n".join([*lines, *_protections(it)])
 
 
 def _ruler(lower: Decimal, upper: Decimal, price: Decimal, width: int = 13) -> str:
@@ -157,8 +189,10 @@ def _foot(it: Card, now: int) -> str:
 
 
 def _rows(it: Card, can_act: bool) -> tuple[tuple[Button, ...], ...]:
-    refresh = (button(say("b_refresh"), "grid", it.id), button(say("b_orders"), "levels", it.id))
-    rows: list[tuple[Button, ...]] = [refresh]
+    rows: list[tuple[Button, ...]] = [
+        (button(say("b_refresh"), "grid", it.id), button(say("b_chart"), "picture", it.id)),
+        (button(say("b_orders"), "levels", it.id), button(say("b_performance"), "perf", it.id)),
+    ]
     if can_act:
         rows += _actions(it)
     return (*rows, (button(say("b_to_grids"), "grids"), button(say("b_home"), "home")))
@@ -169,19 +203,20 @@ def _actions(it: Card) -> list[tuple[Button, ...]]:
     status = it.status.upper()
     stop = button(say("b_stop"), "ask_stop", it.id, style="danger")
     delete = button(say("b_delete"), "ask_delete", it.id, style="danger")
+    edit, reset = button(say("b_edit"), "edit", it.id), button(say("b_reset"), "ask_reset", it.id)
     rows: list[tuple[Button, ...]] = []
     if status == "CREATED":
-        rows.append((button(say("b_start"), "ask_start", it.id, style="success"), delete))
+        rows += [(button(say("b_start"), "ask_start", it.id, style="success"), delete), (edit,)]
     elif status in _STARTABLE:
-        rows.append((button(say("b_start_again"), "ask_start", it.id, style="success"), delete))
+        rows += [(button(say("b_start_again"), "ask_start", it.id, style="success"), delete), (edit,)]
     elif status == "RUNNING":
-        rows.append((button(say("b_pause"), "ask_pause", it.id), stop))
+        rows += [(edit, reset), (button(say("b_pause"), "ask_pause", it.id), stop)]
     elif status == "PAUSED":
-        rows.append((button(say("b_resume"), "ask_resume", it.id, style="success"), stop))
+        rows += [(edit, reset), (button(say("b_resume"), "ask_resume", it.id, style="success"), stop)]
     elif status in _STOPPABLE:
-        rows.append((stop,))
+        rows.append((edit, stop))
     for row in it.missing:
-        if row.state == Reason.CANCELLED_ELSEWHERE.value and len(rows) < 4:
+        if row.state == Reason.CANCELLED_ELSEWHERE.value and len(rows) < 5:
             text = say("b_place", side=words.value_of(row.side), price=numbers.price(row.price))
             rows.append((button(text, "ask_place", it.id, str(row.slot)),))
     return rows

@@ -42,10 +42,19 @@ def start(card: Card, preview: Preview, seal: Seal) -> Screen:
         lines.insert(0, _initial(preview, card))
     lines.append(say("confirm_start_loss", loss=numbers.amount(preview.worst_loss, card.quote)))
     lines += [words.refusal(warning) for warning in preview.warnings]
+    style = "success"
     if card.badge == "LIVE":
         lines.append(say("confirm_start_real"))
-    action = seal(say("b_start_now"), Press("start", card.id), "danger" if card.badge == "LIVE" else "success")
-    return _ask(say("confirm_start", name=title(card)), lines, [action], _back(card))
+        style = "danger"
+    actions = [seal(say("b_start_now"), Press("start", card.id), style)]
+    if card.position:
+        lines += [say("confirm_start_kept", position=holding(card)), say("confirm_start_carry")]
+        lines.append(say("confirm_start_close", price=numbers.price(card.price or plan.price)))
+        actions = [
+            seal(say("b_start_carry"), Press("start", card.id), style),
+            seal(say("b_start_close"), Press("start", card.id, "close"), "danger"),
+        ]
+    return _ask(say("confirm_start", name=title(card)), lines, actions, _back(card))
 
 
 def _initial(preview: Preview, card: Card) -> str:
@@ -58,10 +67,11 @@ def _initial(preview: Preview, card: Card) -> str:
     )
 
 
-def start_anyway(card: Card, warnings: Sequence[Refusal], seal: Seal) -> Screen:
-    """The desk wants these warnings confirmed."""
+def start_anyway(card: Card, warnings: Sequence[Refusal], seal: Seal, closes: bool = False) -> Screen:
+    """The desk wants these warnings confirmed; `closes`: what is kept is closed first."""
     lines = [words.refusal(warning) for warning in warnings]
-    action = seal(say("b_start_anyway"), Press("start", card.id, "confirmed"), "danger")
+    how = "close.confirmed" if closes else "confirmed"
+    action = seal(say("b_start_anyway"), Press("start", card.id, how), "danger")
     return _ask(say("confirm_start", name=title(card)), lines, [action], _back(card))
 
 
@@ -99,6 +109,22 @@ def stop(card: Card, seal: Seal) -> Screen:
             seal(say("b_stop_close"), Press("stop", card.id, "close"), "danger"),
         ]
     return _ask(say("confirm_stop", name=title(card)), lines, actions, _back(card))
+
+
+def reset(card: Card, seal: Seal) -> Screen:
+    """Lay the grid anew at the price of now: close the position first, or carry it."""
+    lines = [say("confirm_reset_1", orders=words.count("order", card.orders_working)), say("confirm_reset_2")]
+    carry = Press("reset", card.id, "carry")
+    actions = [seal(say("b_reset_flat"), carry, "danger")]
+    if card.position:
+        floating = numbers.gain(card.unmatched, card.quote)
+        lines.append(say("confirm_stop_2", position=holding(card), floating=floating))
+        lines += [say("confirm_reset_carry"), say("confirm_reset_flatten", price=numbers.price(card.price))]
+        actions = [
+            seal(say("b_reset_carry"), carry, "danger"),
+            seal(say("b_reset_flatten"), Press("reset", card.id, "flatten"), "danger"),
+        ]
+    return _ask(say("confirm_reset", name=title(card)), lines, actions, _back(card))
 
 
 def delete(card: Card, seal: Seal) -> Screen:

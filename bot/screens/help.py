@@ -11,7 +11,8 @@ from trading.parameters.vocabulary import PARAMETERS
 
 SIZE = 12
 COMMANDS = (
-    "new", "grids", "grid", "stop", "balance", "positions", "orders", "health", "version", "cancel", "help",
+    "new", "grids", "grid", "profit", "balance", "positions", "orders", "stop", "panic", "accounts", "settings",
+    "health", "audit", "version", "cancel", "help",
 )  # fmt: skip
 """As the command menu lists them."""
 _POSITIONAL = frozenset({"symbol", "direction", "lower", "upper", "grids", "investment", "leverage"})

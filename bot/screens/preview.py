@@ -11,7 +11,7 @@ from bot.form import Draft
 from bot.menu import Button, Press, Screen
 from bot.screens.wizard import go
 from bot.words import say
-from trading.model import Direction, Spacing
+from trading.model import Spacing
 from trading.views import Preview
 
 VALID = 5 * 60
@@ -95,9 +95,10 @@ def _money(it: Preview, quote: str) -> str:
             base=plan.instrument.base,
             orders=orders,
         )
+    least = say("p_least", least=numbers.amount(it.least_investment))
     return "\n".join(
         (
-            _line("p_invest", numbers.amount(it.investment, quote)),
+            _line("p_invest", numbers.amount(it.investment, quote), least),
             _line("p_power", numbers.amount(it.buying_power, quote), say("p_power_at", leverage=plan.leverage)),
             _line("p_order", f"{each} {plan.instrument.base}"),
             _line("p_start", start),
@@ -121,8 +122,8 @@ def _risk(it: Preview, quote: str) -> str:
 def _liquidation(it: Preview) -> list[str]:
     """A line for each side on which the position could be liquidated."""
     found = [("p_liq_down", it.liquidation_low), ("p_liq_up", it.liquidation_high)]
-    if not it.liquidation_low and not it.liquidation_high:
-        found = [("p_liq_up" if it.direction is Direction.SHORT else "p_liq_down", it.liquidation_now)]
+    if it.liquidation_now and it.liquidation_now not in (it.liquidation_low, it.liquidation_high):
+        found.insert(0, ("p_liq_now", it.liquidation_now))
     lines = [_line("p_liquidation", _whole(it, at), say(key, percent=_away(it, at))) for key, at in found if at]
     return lines or [_line("p_liquidation", say("p_liquidation_none"))]
 

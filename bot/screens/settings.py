@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 
 from bot import switches
-from bot.menu import Screen, button
+from bot.menu import Button, Screen, button
 from bot.words import say
 
 SIGNS = {"on": "🔔", "silent": "🔕", "off": "➖"}
@@ -24,11 +24,12 @@ def settings(wishes: Mapping[str, str], person: int, role: str) -> Screen:
     lines.append(f"{say('settings_charts')}: <b>{say(f'charts_{theme}')}</b>")
     lines.append(f"{say('settings_language')}: <b>English</b>")
     lines.append(say("settings_person", id=f"<code>{person}</code>", role=role))
-    rows = [
+    rows: list[tuple[Button, ...]] = [
         (button(f"{SIGNS[switches.of_group(wishes, group)]} {say(f'set_{group}')}", "setnotify", 0, group),)
         for group in switches.GROUPS
     ]
-    rows.append((button(f"🌙 {say('settings_quiet')}", "setquiet"), button(f"🎨 {say('settings_charts')}", "setcharts")))
+    quiet, charts = f"🌙 {say('settings_quiet')}", f"🎨 {say('settings_charts')}"
+    rows.append((button(quiet, "setquiet"), button(charts, "setcharts")))
     rows.append((button(f"🌐 {say('settings_language')}", "setlanguage"), button(say("b_home"), "home")))
     return Screen("\n".join(lines), tuple(rows))
 

@@ -12,6 +12,7 @@ from html import escape
 from bot import form, numbers, words
 from bot.form import Draft
 from bot.menu import Button, Press, Screen, button, grid
+from bot.presets import Preset
 from bot.words import say
 from trading.model import Instrument
 from trading.parameters.declaration import Kind, Parameter, shown
@@ -57,16 +58,29 @@ def direction(draft: Draft, badge: str) -> Screen:
     return _screen(draft, badge, say("w_direction"), rows, "symbol")
 
 
-def range_(draft: Draft, badge: str, price: Decimal | None, instrument: Instrument | None) -> Screen:
-    """Without a price there are no presets, only typing."""
+def range_(
+    draft: Draft,
+    badge: str,
+    price: Decimal | None,
+    instrument: Instrument | None,
+    proposed: Sequence[Preset] = (),
+    swing: Decimal | None = None,
+) -> Screen:
+    """Without a price there are no presets, only typing; `swing`: how far it usually moves in a day, a share."""
     rows: list[tuple[Button, ...]] = []
     example = "58000-72000"
     lines = []
     if price is not None and instrument is not None:
-        presets = form.ranges(draft.fields.get("direction", "neutral"), price, instrument.tick_size)
-        rows = [(answer(draft, _named(each), "range", _typed(each)),) for each in presets]
-        example = _typed(presets[0]) if presets else example
-        lines.append(say("w_price", price=f"<b>{numbers.price(price)}</b>"))
+        plain = form.ranges(draft.fields.get("direction", "neutral"), price, instrument.tick_size)
+        rows = [(answer(draft, _proposal(each), "preset", each.text()),) for each in proposed]
+        rows.append(tuple(answer(draft, _named(each), "range", _typed(each)) for each in plain))
+        example = _typed(plain[0]) if plain else example
+        about = [say("w_price", price=f"<b>{numbers.price(price)}</b>")]
+        if swing is not None:
+            about.append(say("w_swing", percent=numbers.percent(swing, 1)))
+        lines.append("\n".join(about))
+    if proposed:
+        lines.append(say("w_presets"))
     lines.append(say("w_range", example=f"<code>{example}</code>"))
     return _screen(draft, badge, "\n\n".join(lines), rows, "direction")
 
@@ -77,8 +91,18 @@ def _typed(each: form.Range) -> str:
 
 def _named(each: form.Range) -> str:
     even = each.down == each.up
-    name = say("w_range_even", percent=each.up) if even else say("w_range_lean", down=each.down, up=each.up)
-    return say("w_range_button", name=name, lower=numbers.price(each.lower), upper=numbers.price(each.upper))
+    return say("w_range_even", percent=each.up) if even else say("w_range_lean", down=each.down, up=each.up)
+
+
+def _proposal(each: Preset) -> str:
+    return say(
+        "w_preset_button",
+        name=say(f"w_preset_{each.name}"),
+        lower=numbers.price(each.lower),
+        upper=numbers.price(each.upper),
+        grids=words.count("grid", each.grids),
+        leverage=each.leverage,
+    )
 
 
 def grids(draft: Draft, badge: str) -> Screen:

@@ -17,6 +17,7 @@ import pytest
 from tests.acceptance.driver import ask, until
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+TAB, ENTER, ESCAPE, DOWN, SHIFT, SHIFT_TAB = "\ue004", "\ue007", "\ue00c", "\ue015", "\ue008", "shift+tab"
 SWITCHES = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
@@ -64,6 +65,27 @@ class Page:
             return buttons[-1][ELEMENT] if buttons else None
 
         self.call(f"element/{until(look, f'a button {caption}')}/click")
+
+    def press_keys(self, *keys: str) -> None:
+        """Keys pressed and let go one after the other, as a person without a mouse does; `SHIFT_TAB` is one of them."""
+        steps: list[dict[str, Any]] = []
+        for key in keys:
+            held = [SHIFT] if key == SHIFT_TAB else []
+            plain = TAB if key == SHIFT_TAB else key
+            steps += [{"type": "keyDown", "value": each} for each in (*held, plain)]
+            steps += [{"type": "keyUp", "value": each} for each in (plain, *held)]
+        self.call("actions", actions=[{"type": "key", "id": "keys", "actions": steps}])
+
+    def prefers(self, scheme: str) -> None:
+        """`light` or `dark`, as the system says."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("goog/cdp/execute", cmd="Emulation.setEmulatedMedia", params={"features": features})
+
+    def device(self, width: int, height: int, is_phone: bool, scale: float = 1) -> None:
+        """The size of the page itself, and whether it is touched by a finger."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": is_phone}
+        self.call("goog/cdp/execute", cmd="Emulation.setDeviceMetricsOverride", params=screen)
+        self.call("goog/cdp/execute", cmd="Emulation.setTouchEmulationEnabled", params={"enabled": is_phone})
 
     def picture(self, file: Path) -> None:
         """A screenshot as PNG."""

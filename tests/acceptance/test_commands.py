@@ -52,9 +52,28 @@ def test_without_a_token_the_service_says_what_to_set_and_that_the_demo_needs_no
     assert "TRELLIS_TELEGRAM_TOKEN" in said and "TRELLIS_OWNER_ID" in said and "run.py demo" in said
 
 
-def test_a_token_without_anybody_who_may_talk_to_the_bot_is_refused(tmp_path: Path) -> None:
-    said = refused(run("--data", str(tmp_path), TRELLIS_TELEGRAM_TOKEN=TOKEN))
-    assert "TRELLIS_OWNER_ID" in said and "users add" in said
+def test_a_token_without_an_owner_shows_a_code_to_claim_the_bot_with(tmp_path: Path) -> None:
+    environment = clean_environment(TRELLIS_TELEGRAM_TOKEN=TOKEN, TRELLIS_TELEGRAM__API="http://127.0.0.1:9")
+    process = subprocess.Popen(
+        [sys.executable, "run.py", "--data", str(tmp_path)],
+        cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        said = ""
+        while "users add" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        assert "/claim " in said and "TRELLIS_OWNER_ID" in said
+        code = said.partition("/claim ")[2][:9]
+        logs = "".join(file.read_text() for file in (tmp_path / "log").iterdir())
+        assert code not in logs and code.replace("-", "") not in logs
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=10)
 
 
 def test_half_of_the_keys_is_refused(tmp_path: Path) -> None:

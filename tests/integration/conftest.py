@@ -1,5 +1,6 @@
 """Fixtures that every integration test may ask for."""
 
 from tests.databases import database, url
+from tests.house import house
 
-__all__ = ["database", "url"]
+__all__ = ["database", "house", "url"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +15,28 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from storage import accounts
+from storage.books import DatabaseBooks
+from storage.database import Database
+from storage.journal import DatabaseJournal
 from tests.gateways import SYMBOL, Bench, Trader, name
-from trading.gateways.binance import silence, wire
+from trading.gateways.binance import orders, silence, wire
 from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.market import MOST_STREAMS, Market
 from trading.gateways.binance.rest import Rest
+from trading.gateways.catalog import open_gateway
+from trading.live.desk import Desk
 from trading.messages import Accepted, CancelRefused, Closed, Filled, Quote, Reason, Refused, StopMoved, Uncertain
-from trading.model import MarginMode, Role, Side, StopStatus
-from trading.ports import Disconnected, KeyMayWithdraw, Rejected, Withdrawals
+from trading.model import Environment, MarginMode, Role, Side, StopStatus
+from trading.ports import Account, Credentials, Disconnected, Gateway, KeyMayWithdraw, Rejected, Withdrawals
 from trading.sandbox.options import Opening
 
 pytestmark = pytest.mark.timeout(60)
+
+GRID = {
+    "symbol": SYMBOL, "direction": "NEUTRAL", "lower": "60000", "upper": "70000", "grids": "20",
+    "investment": "3000", "leverage": "5",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -465,6 +477,36 @@ async def test_mark_prices_that_stay_away_open_their_stream_anew(bench: Bench) -
     await trader.until(lambda: route.stream.is_open and route.stream.socket is not first)
 
 
+async def test_an_order_socket_that_answers_nothing_is_given_up(
+    bench: Bench, trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "TIMEOUT", 0.4)
+    await bench.fault(stall={"wsapi": 60_000})
+    trader.place(name(1), Side.BUY, "64000.0")
+    await trader.hear(Uncertain, name(1))
+    await trader.until(lambda: by(trader) == "rest")
+    trader.place(name(2), Side.BUY, "63000.0")
+    await trader.hear(Accepted, name(2))
+    await trader.until(lambda: by(trader) == "socket")
+    found = await trader.gateway.snapshot(trader.request(expected=(name(1), name(2))))
+    assert {order.cid for order in found.orders} == {name(1), name(2)}
+
+
+async def test_a_shutdown_that_is_announced_is_not_waited_for(trader: Trader) -> None:
+    inside(trader)._on_user_text(b'{"e":"serverShutdown","E":1790000000000}')
+    await trader.until(lambda: [up for up, _ in trader.states] == [True, False, True])
+
+
+async def test_a_ban_met_at_the_door_of_a_socket_is_obeyed(bench: Bench, trader: Trader) -> None:
+    await bench.fault(ban=2000)
+    await bench.fault(drop=["wsapi"])
+    await trader.until(lambda: not trader.states[-1][0])
+    assert "banned" in trader.states[-1][1]
+    await trader.until(lambda: trader.states[-1][0] and by(trader) == "socket")
+    trader.place(name(1), Side.BUY, "64000.0")
+    await trader.hear(Accepted, name(1))
+
+
 async def test_maintenance_is_survived(bench: Bench, trader: Trader) -> None:
     trader.place(name(1), Side.BUY, "64000.0")
     await trader.hear(Accepted, name(1))
@@ -614,3 +656,51 @@ async def test_that_nobody_could_be_asked_is_said(
         trader = await bench.connected()
     assert trader.gateway.health().withdrawals is Withdrawals.UNKNOWN
     assert "withdrawals_unknown" in capsys.readouterr().out
+
+
+# --------------------------------------------------------------------------- a whole grid
+
+
+async def test_a_grid_trades_on_while_its_order_socket_comes_and_goes(tmp_path: Path) -> None:
+    """Fills are answered over REST meanwhile: every level has one order, and no name was used twice."""
+    async with Bench() as bench, bench.gate() as gate:
+        database = Database(f"sqlite:///{tmp_path}/t.db")
+        await database.open()
+        account = await accounts.ensure(database, 1, "demo", "binance", Environment.DEMO, 1, bench.endpoints)
+        journal = DatabaseJournal(database)
+
+        async def opener(of: Account) -> Gateway:
+            return open_gateway(of, Credentials("key", "secret"))
+
+        desk = Desk(DatabaseBooks(database), journal, opener, lambda: time.time_ns() // 1_000_000)
+        writing = asyncio.create_task(journal.run())
+        await desk.open()
+
+        async def until(condition: Callable[[], bool]) -> None:
+            async with asyncio.timeout(20):
+                while not condition():
+                    await asyncio.sleep(0.01)
+
+        venue = bench.sandbox.exchange.venue
+        try:
+            await until(lambda: desk.health()[0].ok)
+            bot = await desk.create(1, account.id, GRID, "once")
+            await desk.start(bot, 1, confirmed=True)
+            await until(lambda: len(venue.open_orders("key", SYMBOL)) == 20)
+            for step, price in enumerate(("64200", "65000", "63700", "65400", "64700", "66000", "65000")):
+                gate.shut(step % 2 == 0)
+                await bench.move(price)
+                fills = len(venue.trades("key", SYMBOL))
+                await until(lambda: desk.card(bot).fills == fills)  # noqa: B023 - awaited at once
+                await until(lambda: len(venue.open_orders("key", SYMBOL)) == 20)
+            names = [order.client_id for order in venue.all_orders("key")]
+            assert len(names) == len(set(names))
+            assert desk.card(bot).position == venue.position("key", SYMBOL).qty
+            assert desk.card(bot).status == "RUNNING"
+            assert desk.card(bot).pairs >= 3
+        finally:
+            await desk.close()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            await journal.close()
+            await database.close()

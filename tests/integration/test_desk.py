@@ -96,15 +96,12 @@ async def opened(bench: Bench):
 
 
 @pytest.fixture
-async def bench(tmp_path):
+async def bench(database):
     sandbox = Sandbox(Options(still=True))
     await sandbox.start()
-    database = Database(f"sqlite:///{tmp_path}/t.db")
-    await database.open()
     try:
         yield Bench(sandbox, database)
     finally:
-        await database.close()
         await sandbox.close()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -375,6 +377,16 @@ async def test_a_market_order_into_a_far_book_is_refused() -> None:
         await client.post("/sandbox/market", mark={"symbol": "BTCUSDT", "price": "50000"})
         code = await client.refused("POST", ORDER, symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
         assert code == -4131
+
+
+async def test_where_encoding_is_strict_raw_json_is_signed_in_vain() -> None:
+    entry = json.dumps([GOOD])
+    async with running(still=True, strict_encoding=True) as (_, client):
+        for text, status in ((quote(entry, safe=""), 200), (entry, 400)):
+            payload = f"batchOrders={text}&timestamp={now()}"
+            signed = f"{payload}&signature={sign(payload)}"
+            got, _, answer = await client.raw("POST", "/fapi/v1/batchOrders", "", signed)
+            assert got == status and (status == 200 or answer["code"] == -1022)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.unit.pit import BTC, plan
-from trading.messages import Closed, Filled, Mark, Quote, Reason, Resume
+from trading.messages import Closed, Edit, Filled, Mark, Quote, Reason, Resume
 from trading.model import ClientOrderId, Direction, Role, Side, Target
 from trading.ports import Waits
 from trading.strategies.grid import Grid
@@ -220,3 +220,56 @@ def test_turns_go_on_from_the_grid_before():
 def test_inventory_of_the_other_side_is_not_carried_into_lots():
     g = Grid.begin(plan(Direction.LONG), "abcd", 7, None, D("-0.020"))
     assert wants(g, Role.OPEN)[3] == D("0.050")
+
+
+def test_an_entry_that_was_filled_in_part_is_not_taken_back_when_others_reach_max_position():
+    g = grid(max_position=D(1300))
+    fill(g, 3, 0, Side.BUY, "0.004")
+    fill(g, 4, 0, Side.BUY, "0.010", 2)
+    assert reason(g, 2) == "max_position"
+    assert wants(g, 3) == (0, Side.BUY, D(63000), D("0.010"))
+
+
+def test_a_late_fill_of_an_initial_order_shrinks_the_next_one_unless_that_fills_already():
+    g = grid(Direction.LONG)
+    closed(g, Role.OPEN, 0)
+    assert wants(g, Role.OPEN)[::3] == (1, D("0.050"))
+    fill(g, Role.OPEN, 0, Side.BUY, "0.010")
+    assert wants(g, Role.OPEN)[::3] == (1, D("0.040"))
+    fill(g, Role.OPEN, 1, Side.BUY, "0.010", 2)
+    fill(g, Role.OPEN, 0, Side.BUY, "0.010", 3)
+    assert wants(g, Role.OPEN)[::3] == (1, D("0.040")), "an order under way keeps its size"
+    assert g.state.open_want == D("0.020")
+
+
+def test_the_end_of_an_initial_order_is_one_try_however_often_it_is_told():
+    g = grid(Direction.LONG)
+    for _ in range(5):
+        closed(g, Role.OPEN, 0)
+    assert not g.has_given_up
+    assert wants(g, Role.OPEN)[0] == 1
+
+
+@pytest.mark.parametrize(("initial", "why"), [(True, "initial_order"), (False, "no_inventory")])
+def test_an_old_order_that_ends_uses_up_its_name_and_wakes_no_slot_that_has_no_inventory(initial, why):
+    g = grid(Direction.LONG, initial=initial)
+    closed(g, 7, 4, Reason.CANCELLED)
+    assert reason(g, 7) == why
+    assert g.state.slots[7].turn == 5
+
+
+def test_an_exit_that_is_too_small_at_its_lower_price_says_so():
+    fine = msgspec.structs.replace(BTC, lot_size=D("0.00001"), min_qty=D("0.00001"))
+    g = grid(Direction.SHORT, instrument=fine, qty="0.00083", vacant=0)
+    assert wants(g, 0)[1:3] == (Side.SELL, D(61000))
+    fill(g, 0, 0, Side.SELL, "0.00083")  # 50.63 when it opened, 49.80 when it is to close
+    assert reason(g, 0) == "below_minimum"
+
+
+def test_an_edit_moves_the_stops_and_nothing_else_and_is_kept():
+    g = grid(stop_loss=D(58000))
+    before = [g.wish(key) for key in g.keys()]
+    g.obey(Edit(0, stop_loss_high=D(72000), take_profit=None))
+    assert (g.ending(D(57000)), g.ending(D(72000))) == (None, "stop_loss")
+    assert [g.wish(key) for key in g.keys()] == before
+    assert Grid.unpack(g.pack(), "abcd", 7).plan == g.plan

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.gateways.binance.wire import RateLimit
-from trading.gateways.limiter import SLACK, Limiter, Weight, Window
+from trading.gateways.limiter import SLACK, Address, Limiter, Overload, Weight, Window
 
 
 @given(
@@ -100,3 +100,45 @@ def test_counts_in_answers_are_understood_by_interval() -> None:
     limiter = Limiter()
     limiter.observe_rows([("ORDERS", "SECOND", 10, 300), ("ORDERS", "MINUTE", 1, 400), ("X", "Y", 1, 1)], 10_000)
     assert limiter.order_wait(10_000) == 10_000
+
+
+def test_accounts_behind_one_address_share_weight_and_bans_but_not_orders() -> None:
+    address = Address()
+    one, other = Limiter(address), Limiter(address)
+    told: list[int] = []
+    address.on_ban.add(lambda: told.append(address.banned_until))
+    one.configure([RateLimit("REQUEST_WEIGHT", "MINUTE", 1, 100), RateLimit("ORDERS", "SECOND", 10, 1)])
+    one.take_weight(0, 85)
+    assert other.weight_wait(0, 10) > 0
+    one.take_order(0)
+    assert one.order_wait(0) > 0
+    assert other.order_wait(0) == 0
+    other.block(5_000)
+    assert one.weight_wait(1_000, 1, is_urgent=True) == 4_000
+    assert told == [], "a limit is no ban"
+    other.block(9_000, is_ban=True)
+    other.block(7_000)
+    assert (told, address.banned_until, one.blocked_until) == ([9_000], 9_000, 9_000)
+    assert other.order_wait(1_000) == 8_000
+
+
+def test_too_many_orders_block_placements_only() -> None:
+    limiter = Limiter()
+    limiter.block_orders(5_000)
+    assert limiter.order_wait(2_000) == 3_000
+    assert limiter.order_wait(2_000, is_exempt=True) == 3_000, "closing orders count too"
+    assert limiter.weight_wait(2_000, 1, is_urgent=True) == 0
+
+
+def test_overload_doubles_the_pause_of_openings_up_to_a_bound_and_forgets_after_a_while() -> None:
+    limiter, now, pauses = Limiter(), 1_000_000, []
+    for _ in range(8):
+        limiter.overload.hit(now)
+        limiter.overload.hit(now)  # one burst counts once
+        pauses.append(limiter.order_wait(now))
+        assert limiter.order_wait(now, is_exempt=True) == 0
+        now = limiter.overload.until
+    assert pauses == [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000]
+    now += 5 * Overload.LONGEST
+    limiter.overload.hit(now)
+    assert limiter.order_wait(now) == 250

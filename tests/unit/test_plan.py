@@ -272,6 +272,12 @@ def test_a_hopeless_investment_has_only_one_way_out() -> None:
     assert refused("BTCUSDT 58000-72000 40 1u")["below_minimum"]["most_grids"] == ""
 
 
+def test_custom_levels_have_no_smaller_count_to_offer() -> None:
+    values = refused("BTCUSDT spacing=custom levels=60000,61000,63000,64000 100u")["below_minimum"]
+    assert values["most_grids"] in ("", "0")
+    assert passes(f"BTCUSDT spacing=custom levels=60000,61000,63000,64000 {values['least']}u")
+
+
 def test_the_initial_order_too_must_reach_the_minimum() -> None:
     # 121.6 a slot: 0.002 at 60000; 0.001 at 61950, whose later orders at 62000 would do, but the initial one is 61.95
     coin = replace(BTC, min_notional=D("61.96"))
@@ -368,6 +374,14 @@ def test_liquidation_inside_the_range_names_ways_out_that_work(direction: str, a
         assert "liquidation_inside" in refused(line.format(bound - tick, 72000, 25), at)
     assert values["cross"] == "yes"
     assert passes(line.format(58000, 72000, 25) + " margin=cross", at)
+
+
+def test_custom_levels_have_no_narrower_bound_to_offer() -> None:
+    levels = ",".join(str(level) for level in range(58000, 72001, 1000))
+    line = f"BTCUSDT long spacing=custom levels={levels} 5000u {{}}x"
+    values = refused(line.format(25), "65000")["liquidation_inside"]
+    assert (values["narrower"], values["cross"]) == ("", "yes")
+    assert passes(line.format(values["leverage"]), "65000")
 
 
 def test_a_cross_position_leans_on_the_wallet_less_its_entry_fees() -> None:

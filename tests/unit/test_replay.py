@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from trading import plan
 from trading.core.lifecycle import Status
-from trading.core.replay import ACCOUNT, AMPLE, Outcome, Replay, Rules, Trace, unlimited
+from trading.core.outcome import Outcome, Trace
+from trading.core.replay import ACCOUNT, AMPLE, Replay, Rules, unlimited
 from trading.core.stretch import Stretch, stretches
 from trading.model import Bracket, Candle, Instrument
 from trading.parameters import clean, parse_line

@@ -59,8 +59,13 @@ class Life:
         self.pit.begin()
         self.quote()
         await self.session.do(Start(self.pit.now))
-        await self.session.reconcile()
+        await self.read()
         self.hear()
+
+    async def read(self) -> None:
+        """A reading, and the commits that follow from it."""
+        await self.session.reconcile()
+        await asyncio.gather(*self.tasks)
 
     def hear(self) -> None:
         while events := self.pit.broker.take():
@@ -84,7 +89,7 @@ async def test_a_quote_that_came_while_the_bot_was_read_releases_what_waited_for
     life.pit.broker.take()
     life.move("65500")
     life.quote()
-    await life.session.reconcile()
+    await life.read()
     assert life.pit.engine.holds.get(4).reason is Reason.WOULD_CROSS  # type: ignore[union-attr]
     life.venue.open.clear()
     life.session.feed(Disconnected(life.pit.now))
@@ -103,12 +108,11 @@ async def test_fills_that_were_missed_say_nothing_of_the_price_now():
     life = Life()
     await life.begin()
     life.session.feed(Disconnected(life.pit.now))
-    life.pit.now -= 500
     life.move("67500")  # sells at 66,000 and 67,000 fill
     life.pit.broker.take()
     life.move("65500")
     life.quote()
-    await life.session.reconcile()
+    await life.read()
     life.hear()
     assert (life.pit.engine.bid, life.pit.engine.ask) == (life.pit.venue.bid("BTCUSDT"), life.pit.venue.ask("BTCUSDT"))
     assert len(life.pit.engine.orders) == 9  # slot 5 would buy at 65,000: that rests; slot 6 at 66,000 would cross

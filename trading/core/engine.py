@@ -68,6 +68,8 @@ CANCEL_STORM = 3
 CLOSE_TRIES = 5
 CLOSURES = {"autoclose-": "liquidated", "adl_autoclose": "deleveraged", "settlement_autoclose-": "delisted"}
 """How the venue names its own closing orders, and what a bot then failed of."""
+Missed = Filled | Closed | Funding | Foreign
+"""What a Snapshot may tell that happened unseen."""
 READS_DISAGREE = "reads_disagree"
 ORDERS_UNKNOWN = "orders_unknown"
 
@@ -674,8 +676,7 @@ class Engine:
         resting = {w.cid: w for w in snap.orders if w.cid is not None and self._is_ours(w.cid)}
         if self._is_forgotten(snap, resting):
             self.is_synced = False
-            if self.status is Status.RUNNING:
-                self._pause(ORDERS_UNKNOWN)
+            self._pause(ORDERS_UNKNOWN)
             return
         for key, order in list(self.orders.items()):
             self._settle_order(key, order, resting, snap)
@@ -704,7 +705,7 @@ class Engine:
 
     def _unfold(self, snap: Snapshot) -> None:
         """Step through everything that was missed, in the venue's order; ends after the fills of their order."""
-        missed: list[tuple[int, int, int, Event]] = [(f.time, 0, f.trade, f) for f in snap.fills]
+        missed: list[tuple[int, int, int, Missed]] = [(f.time, 0, f.trade, f) for f in snap.fills]
         missed += [(c.time, 1, c.cid.turn, c) for c in snap.over]
         missed += [(f.time, 2, 0, f) for f in snap.fundings]
         missed += [(f.time, 3, f.trade, f) for f in snap.foreign]
@@ -717,7 +718,7 @@ class Engine:
                 self._missed_end(event)
             elif isinstance(event, Funding):
                 self._on_funding(event)
-            elif isinstance(event, Foreign):
+            else:
                 self._on_foreign(event)
 
     def _missed_end(self, event: Closed) -> None:
@@ -846,8 +847,8 @@ class Engine:
     def _on_resume(self, command: Resume) -> None:
         self._move(Move.RESUME)
         self.holds.release_all()
-        if self.strategy is not None:
-            self.strategy.obey(command)
+        assert self.strategy is not None
+        self.strategy.obey(command)
         self.teller.tell(NoticeKind.RESUMED, str(self.kept.transition), self._now)
         self._diff_all()
 

@@ -110,8 +110,6 @@ def whole_steps(params: GridParameters, step: Step, tick: Decimal) -> tuple[int,
         count = int((params.upper - params.lower) / step.value)
     if count <= MOST and ladder.on_tick(last(count + 1), tick) <= top:
         count += 1
-    elif count <= MOST and ladder.on_tick(last(count), tick) > top:
-        count -= 1
     if not FEWEST <= count <= MOST:
         values = {"name": "grids", "text": str(count), "least": str(FEWEST), "most": str(MOST)}
         raise Declined(Refusal("out_of_bounds", values))

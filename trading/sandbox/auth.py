@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Protocol
@@ -20,6 +21,8 @@ from trading.sandbox.refusal import Refusal, missing
 
 DEFAULT_WINDOW = 5000
 LONGEST_WINDOW = 60_000
+_RAW = re.compile(rb"[^A-Za-z0-9\-_.~%&=+]")
+"""What percent-encoding would have replaced."""
 LEAD = 1000
 """How far ahead of the server a timestamp may be, ms."""
 
@@ -72,13 +75,15 @@ def parsed(raw: bytes) -> dict[str, str]:
     return pairs
 
 
-def check_rest(secret: str, query: bytes, body: bytes) -> None:
+def check_rest(secret: str, query: bytes, body: bytes, is_strict: bool = False) -> None:
     """Refuse with -1022 unless query + body, as received and less the signature pair, were signed with `secret`."""
     bare_query, in_query = without_signature(query)
     bare_body, in_body = without_signature(body)
     signature = in_query or in_body
     if not signature:
         raise missing("signature")
+    if is_strict and _RAW.search(bare_query + bare_body):
+        raise Refusal(-1022)
     if not is_signed(secret, bare_query + bare_body, signature):
         raise Refusal(-1022)
 

@@ -71,6 +71,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """No market of its own: prices stand at their start and move by POST /sandbox/market {"reach": …} only."""
     strict_routes: bool = False
     """Unrouted sockets get public streams only, as in production since 2026-04-23."""
+    strict_encoding: bool = False
+    """Parameters that were not percent-encoded before they were signed are -1022, as announced for 2026-01-15."""
     legacy_avg_price: bool = False
     """Placements answer avgPrice and cumQuote as before 2026-06-30."""
     scramble: bool = True

@@ -72,7 +72,7 @@ async def _execute(exchange: Exchange, request: web.Request, route: Route, key: 
         account = key or ""
         if route.security is Security.SIGNED:
             auth.check_clock(fields, now)
-            auth.check_rest(secret, query, body)
+            auth.check_rest(secret, query, body, exchange.options.strict_encoding)
     caller = Caller(account, address)
     if not route.acts:
         return encoded(route.op(exchange, caller, fields))

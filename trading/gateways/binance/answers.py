@@ -86,7 +86,7 @@ class SymbolInfo(Struct, frozen=True, rename="camel", kw_only=True):
 class Asset(Struct, frozen=True, rename="camel"):
     asset: str
     margin_available: bool = True
-    auto_asset_exchange: str | None = "0"
+    auto_asset_exchange: str | int | None = "0"
 
 
 class ExchangeInfo(Struct, frozen=True, rename="camel"):
@@ -121,6 +121,8 @@ class BracketRow(Struct, frozen=True, rename="camel"):
 class SymbolBrackets(Struct, frozen=True, rename="camel"):
     symbol: str
     brackets: list[BracketRow]
+    notional_coef: Number = UNSET
+    """Only where the account's own brackets are adjusted."""
 
 
 class PriceTicker(Struct, frozen=True, rename="camel"):
@@ -243,6 +245,7 @@ class Order(Struct, frozen=True, rename="camel", kw_only=True):
     executed_qty: Decimal = ZERO
     cum_qty: Number = UNSET
     cum_quote: Number = UNSET
+    cum_base: Text = UNSET
     time_in_force: str = "GTC"
     type: str = "LIMIT"
     reduce_only: bool = False
@@ -256,6 +259,9 @@ class Order(Struct, frozen=True, rename="camel", kw_only=True):
     price_match: str = "NONE"
     self_trade_prevention_mode: str = "EXPIRE_MAKER"
     good_till_date: int = 0
+    activate_price: Text = UNSET
+    """Of a trailing order, with the next."""
+    price_rate: Text = UNSET
     modify_id: int | UnsetType = UNSET
     time: int | UnsetType = UNSET
     update_time: int = 0
@@ -396,7 +402,8 @@ class SymbolConfig(Struct, frozen=True, rename="camel"):
     symbol: str
     margin_type: str
     """CROSSED or ISOLATED."""
-    is_auto_add_margin: bool
+    is_auto_add_margin: bool | str
+    """A few answers spell it as text."""
     leverage: int
     max_notional_value: str = "0"
 
@@ -438,8 +445,10 @@ class Income(Struct, frozen=True, rename="camel"):
     asset: str
     info: str
     time: int
-    tran_id: int
-    trade_id: str = ""
+    tran_id: int | str
+    """A number; a few answers spell it as text."""
+    trade_id: str | int = ""
+    """Text; a few answers have a number."""
 
 
 class ListenKey(Struct, frozen=True, rename="camel"):

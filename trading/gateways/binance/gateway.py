@@ -47,6 +47,7 @@ OnEvent = Callable[[str, Event], None]
 OnState = Callable[[bool, str], None]
 Chore = Callable[[], Coroutine[Any, Any, None]]
 CAPABILITIES = Capabilities(amend=False, batch_place=0, reduce_only=True, history=90 * 86_400_000, stops=True)
+"""No batches but while the order socket is down: they are slower (decision 0008)."""
 REVIVE = 1.0
 """Pause before everything is started anew after a fault of ours, s."""
 
@@ -150,7 +151,7 @@ class BinanceGateway(Reads):
             return
         self._withdrawals = Withdrawals.ALLOWED if permissions.enable_withdrawals else Withdrawals.FORBIDDEN
         if permissions.enable_withdrawals and not self._allow_withdraw:
-            raise KeyMayWithdraw("the API key may withdraw: take that permission away, or allow it explicitly")
+            raise KeyMayWithdraw("the API key may withdraw: take that permission away, or start with --allow-withdraw-key")
 
     def now(self) -> int:
         """The venue's time, ms UTC, as far as the last sync told."""

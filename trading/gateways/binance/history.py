@@ -55,7 +55,7 @@ async def orders_since(rest: Rest, symbol: str, since: int, now: int) -> list[wi
 
 async def fundings_since(rest: Rest, symbol: str, since: int, now: int) -> list[wire.Income]:
     """Funding payments since, ascending, each once."""
-    found: dict[int, wire.Income] = {}
+    found: dict[int | str, wire.Income] = {}
     for start, end in windows(since, now):
         while start <= end:
             query: dict[str, Parameter] = {"symbol": symbol, "incomeType": "FUNDING_FEE", "limit": PAGE}

@@ -66,6 +66,8 @@ class Orders:
         self._number = 0
         self._pump: asyncio.TimerHandle | None = None
         self._watchdog: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        """Loop time of the socket's last word, s."""
 
     # ------------------------------------------------------------------ out
 
@@ -211,10 +213,14 @@ class Orders:
         self._schedule()
 
     def _expire(self) -> None:
-        """Requests without an answer for too long are uncertain."""
+        """Requests without an answer for too long are uncertain; a socket that answers nothing at all is given up."""
         self._watchdog = None
         loop = asyncio.get_running_loop()
         late = loop.time() - TIMEOUT
+        oldest = next(iter(self._pending.values()), None)
+        if oldest is not None and oldest.sent <= late and self._heard < oldest.sent and self.stream is not None:
+            log.warning("silent_stream", stream="orders")
+            self.stream.abort()
         while self._pending:
             number, first = next(iter(self._pending.items()))
             if first.sent > late:
@@ -228,6 +234,7 @@ class Orders:
 
     def on_text(self, data: bytes) -> None:
         """An answer of the WebSocket API."""
+        self._heard = asyncio.get_running_loop().time()
         try:
             answer = wire.decode(data, wire.Answer)
             if answer.rate_limits is not UNSET:

@@ -19,7 +19,7 @@ from trading.ports import TradingError
 log = structlog.get_logger("binance")
 
 LOOK = 1.0
-SPOKEN_FOR = 5.0
+SPOKEN_FOR = 10.0
 """How long the user stream may keep silent about an accepted order, s."""
 MARKS = 10.0
 """How long the mark prices may stay away, s: they come every second."""
