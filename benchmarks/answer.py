@@ -37,6 +37,8 @@ from trading.sandbox.server import Sandbox
 
 MIDDLE = 65_000
 SPAN = 10_000
+ORDER_EVERY = 52
+"""ms: a client that keeps to the 1,200 orders a minute of exchangeInfo sends no quicker; ours would begin to wait."""
 BIGGER_THAN_PONG = 64
 """Bytes: what a client sends on its order socket is either a pong or a request."""
 
@@ -270,6 +272,9 @@ def main() -> None:
     parser.add_argument("--profile", default="", help="a cProfile file for the service (its times are then useless)")
     parser.add_argument("--json", type=Path, help="write figures and all times here")
     given = parser.parse_args()
+    clients = given.clients.count(",") + 1
+    if clients * given.gap < ORDER_EVERY:
+        parser.error(f"with {clients} clients --gap must be at least {ORDER_EVERY / clients:.0f}: 1,200 orders a minute")
     runs = [asyncio.run(run(given, is_inner=bool(number % 2))) for number in range(given.repeat)]
     machine = calibration.nanoseconds()
     show(runs, machine)

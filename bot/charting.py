@@ -54,7 +54,7 @@ class Charting:
         return Reply(is_gone=True, outcome="done")
 
     async def _drawn(self, reader: Reader, press: Press, is_new: bool) -> Reply:
-        it = self._pages.card_of(reader, press.target)
+        it = await self._pages.look(reader, press.target)
         theme = await preferences.get(self._database, reader.id, "charts", "dark")
         kind, _, interval = press.argument.partition(".")
         if interval not in INTERVALS:
@@ -101,7 +101,7 @@ def caption(it: Card, now: int) -> str:
 
 def _rows(it: Card, kind: str, interval: str) -> tuple[tuple[Button, ...], ...]:
     def choice(text: str, argument: str, is_on: bool) -> Button:
-        return button(f"✓ {text}" if is_on else text, "redraw", it.id, argument)
+        return button(f"•{text}" if is_on else text, "redraw", it.id, argument)
 
     rows = []
     if kind == "map":

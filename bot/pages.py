@@ -117,6 +117,11 @@ class Pages:
     def accounts(self, reader: Reader) -> list[Account]:
         return [account for account in self._desk.accounts() if reader.may_see(account.owner)]
 
+    async def look(self, reader: Reader, bot: int) -> Card:
+        """The same with the price of now."""
+        self.card_of(reader, bot)
+        return await self._desk.look(bot)
+
     def account_of(self, reader: Reader, number: int) -> Account:
         """Declined(no_such_account) also where it is somebody else's."""
         found = next((account for account in self.accounts(reader) if account.id == number), None)
@@ -140,12 +145,12 @@ class Pages:
         return grids.grids(self.cards(reader), _page(press))
 
     async def grid(self, reader: Reader, press: Press) -> Screen:
-        it = self.card_of(reader, press.target)
+        it = await self.look(reader, press.target)
         events = await self._events(it.id) if self._events is not None else []
         return card.card(it, self._clock(), reader.can_act, self._desk.levels(it.id), events)
 
     async def performance(self, reader: Reader, press: Press) -> Screen:
-        it = self.card_of(reader, press.target)
+        it = await self.look(reader, press.target)
         return performance.performance(it, await self._desk.performance(it.id), self._clock())
 
     async def profit(self, reader: Reader, press: Press) -> Screen:
@@ -212,7 +217,7 @@ class Pages:
         return confirm.start_anyway(it, warnings, self.seal(reader), closes)
 
     async def ask_stop(self, reader: Reader, press: Press) -> Screen:
-        return confirm.stop(self.card_of(reader, press.target), self.seal(reader))
+        return confirm.stop(await self.look(reader, press.target), self.seal(reader))
 
     async def ask_pause(self, reader: Reader, press: Press) -> Screen:
         return confirm.pause(self.card_of(reader, press.target), self.seal(reader))

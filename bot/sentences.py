@@ -56,6 +56,7 @@ SENTENCES: dict[str, str] = {
     "b_settings": "⚙️ Settings",
     "b_to_accounts": "‹ Accounts",
     "b_panic": "🛑 Emergency stop",
+    "b_panic_short": "🛑 Stop all",
     "b_panic_keep": "🛑 Stop all, keep positions",
     "b_panic_close": "🛑 Stop all, close positions",
     "b_test": "🔎 Test the keys",
@@ -136,7 +137,7 @@ SENTENCES: dict[str, str] = {
     "edit_low": "Lower stop-loss",
     "edit_ask_price": "Tap, or type a price.",
     "edit_ask_note": "Type your note.",
-    "edit_none": "No {name}",
+    "edit_none": "Take it away",
     "edit_above": "{price} · {percent} % above the range",
     "edit_below": "{price} · {percent} % below the range",
     "edit_same": "That is what is set already.",
@@ -455,6 +456,10 @@ PARAMETERS: dict[str, str] = {
     "grids": "Grids",
     "investment": "Investment",
     "leverage": "Leverage",
+    "stop_loss": "Stop-loss",
+    "stop_loss_high": "Upper stop-loss",
+    "take_profit": "Take profit",
+    "note": "Note",
 }
 
 REASONS: dict[str, str] = {
@@ -633,7 +638,7 @@ HEALTH: dict[str, str] = {
     "reach": "The exchange is connected",
     "keys": "The exchange accepts the keys",
     "funds": "There is a balance",
-    "mode": "Position mode",
+    "mode": "One-way position mode",
     "withdrawals": "Withdrawals with these keys",
     "withdrawals_forbidden": "not allowed, as it should be",
     "withdrawals_allowed": "allowed! Take this permission from the keys: trading never needs it",

@@ -57,6 +57,7 @@ ABSENT = {
     "`/futures/data/*`": "answer with empty lists: a sandbox has no crowd to count",
     "`/fapi/v1/indexInfo`, `<s>@compositeIndex`, `!assetIndex@arr`, `tradingSession`": "empty, or silent streams",
     "ACCOUNT_CONFIG_UPDATE `ai`, STRATEGY_UPDATE, GRID_UPDATE": "nothing here sets them off",
+    "Trades and quotes of one symbol from two files": "one file per symbol; captured streams hold both",
     "Delivery contracts": "snapshots may hold them; only USDT perpetuals are listed",
     "RPI orders": "refused with -1115; the RPI book is the plain book",
     "Partial liquidation": "a liquidation closes the whole position, and the insurance has no bottom",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -31,15 +32,24 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
         return
     if not POSTGRES:
         pytest.skip("TRELLIS_TEST_POSTGRES holds no URL")
+    async with empty(POSTGRES) as found:
+        yield found
+
+
+@asynccontextmanager
+async def empty(at: str) -> AsyncIterator[str]:
+    """The URL of a new database on the PostgreSQL server `at`, gone after the block."""
     name = f"trellis_test_{secrets.token_hex(6)}"
-    server = make_url(POSTGRES).set(drivername="postgresql+asyncpg")
+    server = make_url(at).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(server, isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    async with engine.connect() as connection:
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text(f"CREATE DATABASE {name}"))
+        yield server.set(database=name).render_as_string(hide_password=False)
+        async with engine.connect() as connection:
+            await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    finally:
+        await engine.dispose()
 
 
 @pytest.fixture

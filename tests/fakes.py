@@ -172,6 +172,9 @@ class FakeDesk:
             raise Declined(Refusal("no_such_bot", {"bot": str(bot)}))
         return self._cards[bot]
 
+    async def look(self, bot: int) -> Card:
+        return self.card(bot)
+
     def levels(self, bot: int) -> list[LevelRow]:
         it = self.card(bot)
         if it.status not in ("RUNNING", "STARTING"):

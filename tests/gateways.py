@@ -130,6 +130,7 @@ class Gate:
         self._port = port
         self._server: asyncio.Server | None = None
         self._through: set[asyncio.StreamWriter] = set()
+        self._deaf: set[asyncio.StreamWriter] = set()
         self.is_shut = False
         self.port = 0
 
@@ -144,6 +145,10 @@ class Gate:
         if is_shut:
             for writer in self._through:
                 writer.transport.abort()
+
+    def deafen(self) -> None:
+        """What goes through now stays open, and nothing comes through it any more: a network that is gone."""
+        self._deaf |= self._through
 
     async def close(self) -> None:
         self.shut()
@@ -165,7 +170,8 @@ class Gate:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
             while data := await source.read(65_536):
-                sink.write(data)
+                if sink not in self._deaf:
+                    sink.write(data)
         except OSError:
             pass
         sink.close()

@@ -218,8 +218,8 @@ def perform(job: Job, progress: Callable[[int], object] | None = None) -> Report
         replay.feed(stretch)
         if progress is not None:
             progress(len(stretch))
-    assert replay.plan is not None
     outcome = replay.outcome()
+    assert replay.plan is not None
     return Report(job, outcome, replay.plan, tuple(told), trace, time.perf_counter() - began)
 
 

@@ -159,10 +159,10 @@ class UserSide:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: everything that changes, for all people; a page picks its own."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-        await response.prepare(request)
-        queue = self.store.listen()
+        queue = self.store.listen()  # before the page learns that it may load: nothing slips in between
         last: dict[str, Any] = {}
         try:
+            await response.prepare(request)
             while True:
                 standing = self.standing()
                 if standing != last:

@@ -78,7 +78,7 @@ def ask(it: Card, name: str, tick: Decimal) -> Screen:
     ]
     rows = [(each,) for each in _offers(it, name, tick)] if name != "note" else []
     if now:
-        rows.append((button(say("edit_none", name=label(it, name)), "evalue", it.id, f"{name}="),))
+        rows.append((button(say("edit_none"), "evalue", it.id, f"{name}="),))
     return Screen("\n\n".join(lines), (*rows, (button(say("b_back"), "edit", it.id),)))
 
 

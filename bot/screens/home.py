@@ -54,7 +54,7 @@ def _rows(has_draft: bool) -> tuple[tuple[Button, ...], ...]:
         first,
         (button(say("b_grids"), "grids"), button(say("b_profit"), "profit")),
         (button(say("b_balance"), "balance"), button(say("b_positions"), "positions")),
-        (button(say("b_orders"), "orders"), button(say("b_accounts"), "accounts")),
-        (button(say("b_settings"), "settings"), button(say("b_health"), "health")),
-        (button(say("b_help"), "help"), button(say("b_panic"), "panic")),
+        (button(say("b_orders"), "orders"), button(say("b_health"), "health")),
+        (button(say("b_accounts"), "accounts"), button(say("b_settings"), "settings")),
+        (button(say("b_help"), "help"), button(say("b_panic_short"), "panic")),
     )

@@ -20,7 +20,7 @@ from storage.books import DatabaseBooks
 from storage.database import Database
 from storage.journal import DatabaseJournal
 from tests.gateways import SYMBOL, Bench, Trader, name
-from trading.gateways.binance import orders, silence, wire
+from trading.gateways.binance import orders, silence, streams, wire
 from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.market import MOST_STREAMS, Market
 from trading.gateways.binance.rest import Rest
@@ -490,6 +490,22 @@ async def test_an_order_socket_that_answers_nothing_is_given_up(
     await trader.until(lambda: by(trader) == "socket")
     found = await trader.gateway.snapshot(trader.request(expected=(name(1), name(2))))
     assert {order.cid for order in found.orders} == {name(1), name(2)}
+
+
+async def test_a_peer_that_no_longer_answers_pings_is_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PING", 0.3)
+    monkeypatch.setattr(streams, "PONG", 0.3)
+    async with bench.gate() as gate:
+        trader = await bench.connected()
+        await trader.until(lambda: by(trader) == "socket")
+        await asyncio.sleep(1)
+        assert by(trader) == "socket"
+        old = inside(trader)._order_stream.socket
+        gate.deafen()
+        await trader.until(lambda: by(trader) == "rest")
+        await trader.until(lambda: by(trader) == "socket" and inside(trader)._order_stream.socket is not old)
+        trader.place(name(1), Side.BUY, "64000.0")
+        await trader.hear(Accepted, name(1))
 
 
 async def test_a_shutdown_that_is_announced_is_not_waited_for(trader: Trader) -> None:

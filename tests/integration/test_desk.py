@@ -17,6 +17,8 @@ from trading.gateways.catalog import local, open_gateway
 from trading.live.desk import Desk
 from trading.model import Environment
 from trading.ports import Credentials
+from trading.sandbox.drive import trade
+from trading.sandbox.market import TradePrint
 from trading.sandbox.server import Options, Sandbox
 from trading.views import Declined
 
@@ -135,6 +137,19 @@ async def test_a_new_service_on_the_same_database_resumes_without_flattening(ben
         await bench.until(lambda: len(bench.orders()) == 10)
         assert bench.desk.card(bot).position > before.position
         assert bench.sandbox.exchange.venue.position("sandboxkey", "BTCUSDT").qty == bench.desk.card(bot).position
+
+
+async def test_a_new_service_reads_a_partly_filled_order_and_goes_on_at_once(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        piece = TradePrint("BTCUSDT", 0, D(64000), D("0.002"), True)
+        trade(bench.sandbox.exchange, piece)
+        await bench.until(lambda: bench.desk.card(bot).fills == 1)
+    async with opened(bench):
+        await bench.until(lambda: bench.desk.card(bot).connected and not bench.desk.card(bot).missing, 4)
+        assert bench.desk.card(bot).status == "RUNNING"
+        assert [row.filled for row in bench.desk.levels(bot)].count(D("0.002")) == 1
 
 
 async def test_a_directional_grid_takes_its_inventory(bench):

@@ -712,7 +712,7 @@ async def test_a_replay_holds_goes_and_fills_at_own_prices_in_path_order(tmp_pat
 
 async def test_the_tape_stands_while_its_trader_is_busy(tmp_path: Path) -> None:
     path = tape(tmp_path, ("60000", "60000", "59000", "59500"), ("59500", "61000", "59500", "60900"))
-    async with running(replay=(path,), speed=0, hold=True, settle=150) as (_, client):
+    async with running(replay=(path,), speed=0, hold=True, settle=500) as (_, client):
         await client.limit("BUY", "59500")
         await client.post("/sandbox/market", go=True)
         await asyncio.sleep(0.05)
@@ -721,7 +721,7 @@ async def test_the_tape_stands_while_its_trader_is_busy(tmp_path: Path) -> None:
             state = await client.get("/sandbox/market")
             assert (state["standing"], state["last"]["BTCUSDT"]) == (True, "59000.00")
             await client.limit("BUY", 58000 + number)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
         await client.limit("SELL", "60500")
         await asyncio.sleep(0.1)
         await client.get("/fapi/v1/ping")

@@ -108,6 +108,7 @@ async def test_positions_queue_for_deleveraging_by_profit_and_leverage() -> None
         await client.reach("66000")
         ranks = [(await each.signed("GET", "/fapi/v1/adlQuantile", symbol="BTCUSDT"))[0] for each in clients]
         assert [each["adlQuantile"]["BOTH"] for each in ranks] == [1, 2, 3, 4]
+        assert [(await each.signed("GET", "/fapi/v3/positionRisk"))[0]["adl"] for each in clients] == [1, 2, 3, 4]
 
 
 async def test_a_halted_symbol_is_told_and_cancelling_still_works(still: Client) -> None:

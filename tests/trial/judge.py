@@ -48,10 +48,10 @@ class View(Struct, frozen=True, kw_only=True):
     foreigners: list[Foreigner]
     touched: frozenset[str] = frozenset()
     """Names of orders that a person cancelled."""
+    traded: frozenset[str] = frozenset()
+    """Names of market orders by hand."""
     prices: Mapping[str, tuple[Decimal, Decimal]] = {}
     """Bid and ask now."""
-    stopped: frozenset[int] = frozenset()
-    """Bots that were told to stop."""
 
 
 def name_of(text: str) -> tuple[int, str, int] | None:
@@ -92,7 +92,7 @@ def _foreign(view: View) -> Iterator[str]:
         )
         if not stands:
             yield f"the foreign order {placed.name} was touched: {order}"
-    if theirs:
+    if theirs.keys() - view.traded:
         yield f"orders of nobody: {sorted(theirs)}"
 
 
@@ -125,6 +125,12 @@ def _money(view: View) -> Iterator[str]:
         mark = D(row["markPrice"]) if row else D(0)
         owned = D(bot["position"]) * mark - D(bot["cost"]) - D(bot["open_fees"])
         total += D(bot["matched"]) + D(bot["funding"]) + owned
+    names = {(order["symbol"], order["orderId"]): order["clientOrderId"] for order in view.books["orders"]}
+    for fill in view.books["fills"]:
+        if not name_of(names[fill["symbol"], fill["orderId"]]):
+            signed = D(fill["qty"]) * (1 if fill["side"] == "BUY" else -1)
+            row = positions.get(fill["symbol"])
+            total += signed * ((D(row["markPrice"]) if row else D(0)) - D(fill["price"])) - D(fill["commission"])
     wallet = next(D(row["balance"]) for row in view.books["balances"] if row["asset"] == "USDT") - view.deposit
     unrealised = sum((D(row["unRealizedProfit"]) for row in positions.values()), D(0))
     allowed = TOLERANCE + ROUNDING * len(view.books["fills"])
@@ -170,12 +176,6 @@ def _standing(view: View, bot: Mapping[str, Any]) -> Iterator[str]:
         for order in view.books["orders"]
         if order["status"] in OPEN and (name := name_of(order["clientOrderId"])) and name[0] == bot["bot"]
     }
-    if bot["bot"] in view.stopped:
-        if bot["status"] != "STOPPED":
-            yield f"told to stop and {bot['status']} ({bot['reason']})"
-        if resting:
-            yield f"stopped, and {len(resting)} orders rest"
-        return
     if bot["status"] != "RUNNING":
         yield f"status {bot['status']} ({bot['reason']})"
         return

@@ -9,13 +9,14 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from tests.databases import empty
 from tests.sandboxes import Client
 from tests.trial import faults, judge
 from tests.trial.judge import Foreigner, View
@@ -68,7 +69,8 @@ class Run:
         self.deeds: list[str] = []
         self.foreigners: dict[str, list[Foreigner]] = {account: [] for account in ACCOUNTS}
         self.touched: dict[str, set[str]] = {account: set() for account in ACCOUNTS}
-        self.stopped: set[int] = set()
+        self.traded: dict[str, set[str]] = {account: set() for account in ACCOUNTS}
+        """Names of market orders by hand."""
         self.began = time.monotonic()
         self.audit = str(options.get("audit", 20))
         self.has_limits = bool(options.get("limits"))
@@ -96,7 +98,8 @@ class Run:
         limits = ["--limits"] if self.has_limits else []
         self.exchange = Process(
             "tests.trial.exchange", self.folder / "exchange.err", *openings, *limits,
-            f"--seed={self.chance.randrange(2**31)}", f"--log={self.folder / 'exchange.log'}",
+            f"--seed={self.chance.randrange(2**31)}", f"--pause={self.chance.choice((0.01, 0.05, 0.05, 0.2))}",
+            f"--log={self.folder / 'exchange.log'}",
         )  # fmt: skip
         await self.exchange.spawn()
         try:
@@ -158,13 +161,36 @@ class Run:
                 await self.fund()
 
     async def begin(self) -> None:
+        """Create and start the bots, now and then with things going wrong already; `help` does what was missed."""
+        hard = self.chance.random() < 0.4
+        if hard:
+            await self.exchange.ask("go")
         for number, (account, texts) in enumerate(grids(self.chance)):
-            bot = await self.service.ask("create", account=account, parameters=texts, once=f"once-{number}")
-            await self.service.ask("start", bot=bot)
+            bot = await self.again("create", account=account, parameters=texts, once=f"once-{number}")
             self.note(f"bot {bot}: {account} {texts}")
+            if hard and self.chance.random() < 0.3:
+                await self.fault()
+            try:
+                await self.service.ask("start", bot=bot)
+            except Refused as no:
+                self.note(f"bot {bot}: {no}")
+            if hard and self.chance.random() < 0.15:
+                await self.kill()
+                await self.until_up()
         for account in ACCOUNTS:  # after the starts: beside resting orders the margin type cannot be set
-            await self.foreign(account)
+            await self.foreign_again(account)
         await self.exchange.ask("go")
+
+    async def again(self, verb: str, **values: Any) -> Any:
+        """Ask until it is done: everything it needs was healthy a moment ago, or will be."""
+        for _ in range(30):
+            try:
+                return await self.service.ask(verb, **values)
+            except Refused as no:
+                self.note(f"{verb}: {no}")
+                await self.switch({"clear": True})
+                await asyncio.sleep(1)
+        raise TimeoutError(verb)
 
     async def foreign(self, account: str) -> None:
         """A person's own resting order, far enough away never to trade."""
@@ -188,7 +214,8 @@ class Run:
         await self.exchange.ask("go")
         await asyncio.sleep(self.chance.uniform(0.5, 3))
         for _ in range(self.chance.randint(1, 4)):
-            (deed,) = self.chance.choices((self.fault, self.kill, self.sleep, self.person), weights=(10, 5, 1, 4))
+            deeds = (self.fault, self.kill, self.sleep, self.person, self.press_and_kill)
+            (deed,) = self.chance.choices(deeds, weights=(10, 4, 1, 5, 3))
             await deed()
             await asyncio.sleep(self.chance.choice((0.0, 0.05, 0.5, self.chance.uniform(*FAULTY))))
         await asyncio.sleep(self.chance.uniform(0, 2))
@@ -234,8 +261,8 @@ class Run:
 
     async def person(self) -> None:
         """Somebody presses a button, or does something on the exchange itself."""
-        deeds = (self.press, self.cancel_by_hand, self.expire, self.foreign_again)
-        (deed,) = self.chance.choices(deeds, weights=(8, 2, 3, 1))
+        deeds = (self.press, self.cancel_by_hand, self.expire, self.foreign_again, self.trade_by_hand)
+        (deed,) = self.chance.choices(deeds, weights=(8, 2, 3, 1, 1))
         await deed()
 
     async def press(self) -> None:
@@ -248,6 +275,7 @@ class Run:
                 ("reset", {"flatten": close}),
                 ("pause", {}),
                 ("resume", {}),
+                ("place_again", {"slot": self.chance.randrange(4)}),
             )
         )
         self.report.deed(verb)
@@ -257,6 +285,36 @@ class Run:
         except (Refused, Gone, TimeoutError) as error:
             done = f"{type(error).__name__} {error}"
         self.note(f"{verb} bot {bot} {values}: {done}")
+
+    async def press_and_kill(self) -> None:
+        """A button, and SIGKILL while what it began is under way."""
+        pressing = asyncio.create_task(self.press())
+        await asyncio.sleep(self.chance.choice((0.0, 0.01, 0.05, self.chance.uniform(0, 0.6))))
+        await self._kill()
+        await pressing
+        await self.service.spawn()
+
+    async def trade_by_hand(self) -> None:
+        """A person buys and sells the same beside a bot, which pauses at that."""
+        account, symbol = self.chance.choice(ACCOUNTS), self.chance.choice(list(LISTINGS))
+        listing = LISTINGS[symbol]
+        qty = str(listing.instrument.ceil_qty(2 * listing.instrument.min_notional / listing.start))
+        left = qty
+        for side in ("BUY", "SELL"):
+            for _ in range(40):
+                name = f"trade-{len(self.traded[account])}"
+                self.traded[account].add(name)
+                order = {"symbol": symbol, "newClientOrderId": name, "type": "MARKET", "side": side, "quantity": left}
+                status, _, answer = await self.clients[account].full("POST", "/fapi/v1/order", **order)
+                self.note(f"traded by hand: {account} {side} {left} {symbol}: {status} {answer.get('code', '')}")
+                if status == 200 or answer.get("code") in (-1000, -1006, -1007):
+                    break
+                await asyncio.sleep(0.5)
+            held = await self.exchange.ask("done_by_hand", account=account, symbol=symbol)
+            left = held.lstrip("-")
+            if side == "BUY" and not Decimal(held):
+                break
+        self.report.deed("trade by hand")
 
     async def cancel_by_hand(self) -> None:
         account = self.chance.choice(ACCOUNTS)
@@ -275,9 +333,9 @@ class Run:
         self.note(f"expired by the system: {account} {await self.exchange.ask('expire', account=account)}")
         self.report.fault("expired order")
 
-    async def foreign_again(self) -> None:
+    async def foreign_again(self, account: str = "") -> None:
         try:
-            await self.foreign(self.chance.choice(ACCOUNTS))
+            await self.foreign(account or self.chance.choice(ACCOUNTS))
         except AssertionError:
             self.note("no foreign order: the exchange refuses")  # maintenance, or a fault meant for the service
 
@@ -332,7 +390,7 @@ class Run:
                 if status == "PAUSED" and reason not in ("reads_disagree", "orders_unknown"):
                     self.note(f"resume bot {bot['bot']} from {reason}")
                     await self.service.ask("resume", bot=bot["bot"])
-                elif status == "STOPPED":
+                elif status in ("STOPPED", "CREATED"):
                     self.note(f"start bot {bot['bot']}")
                     await self.service.ask("start", bot=bot["bot"])
             except Refused as no:
@@ -372,6 +430,7 @@ class Run:
                 fills=rows,
                 foreigners=self.foreigners[name],
                 touched=frozenset(self.touched[name]),
+                traded=frozenset(self.traded[name]),
                 prices=prices,
             )
             found += [f"{name}: {what}" for what in judge.violations(view)]
@@ -392,9 +451,9 @@ class Run:
         self.report.fills += sum(len(books["fills"]) for books in self.books.values())
 
 
-async def trial(folder: Path, seed: int, minutes: float, urls: Any = None, **options: Any) -> Report:
-    """Runs until the time is over. `urls(run)` gives each run an empty database; SQLite files otherwise."""
-    report = Report(seed, database="PostgreSQL" if urls else "SQLite")
+async def trial(folder: Path, seed: int, minutes: float, postgres: str = "", **options: Any) -> Report:
+    """Runs until the time is over, each on an empty database of the server at `postgres`, or else on a SQLite file."""
+    report = Report(seed, database="PostgreSQL" if postgres else "SQLite")
     began = time.monotonic()
     until = began + 60 * minutes
     only = options.pop("only", None)
@@ -403,11 +462,11 @@ async def trial(folder: Path, seed: int, minutes: float, urls: Any = None, **opt
         place = folder / f"run-{number}"
         if place.exists():
             shutil.rmtree(place)
-        url = await urls(number) if urls else f"sqlite:///{place / 'trellis.db'}"
-        run = Run(place, seed, number, report, url, options)
-        report.runs += 1
-        async with run.opened():
-            await run.live(until)
+        async with empty(postgres) if postgres else nullcontext(f"sqlite:///{place / 'trellis.db'}") as url:
+            run = Run(place, seed, number, report, url, options)
+            report.runs += 1
+            async with run.opened():
+                await run.live(until)
         run.count()
         if not any(each.run == number for each in report.violations):
             shutil.rmtree(place)

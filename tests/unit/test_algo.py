@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trading.core.algo import AlgoBook, AlgoOrder, AlgoRequest, AlgoState, AlgoType, AlgoUpdate
 from trading.core.records import OrderRequest, OrderUpdate, VenueError
@@ -177,6 +179,48 @@ def test_one_trigger_may_set_off_the_next() -> None:
     assert statuses(told).count("FINISHED") == 2
 
 
+def test_triggers_that_set_off_one_another_without_end_are_cut_and_go_on_next_time() -> None:
+    world = World()
+    deeper = [(D(59_980 - 10 * i), D("0.010")) for i in range(1, 80)]
+    world.venue.set_quote("BTCUSDT", D(59_980), D("0.010"), D(60_001), D(1), 1, deeper, [])
+    for i in range(60):
+        world.ask(trigger=59_990 - 10 * i)
+    world.step()
+    world.venue.print_trade("BTCUSDT", D(59_990), D("0.001"), True, 5)
+    assert statuses(world.step()).count("FINISHED") == 50
+    assert statuses(world.step()).count("FINISHED") == 10
+    assert not world.book.is_busy
+
+
+def test_before_the_first_price_nothing_is_reached() -> None:
+    world = World()
+    world.venue = Venue([BTC.instrument], {"BTCUSDT": BTC.brackets})
+    world.venue.open_account(ME, D(1000), 0)
+    world.book = AlgoBook(world.venue)
+    world.ask(Side.BUY, trigger=61_000)
+    world.ask(Side.SELL, trigger=59_000)
+    assert statuses(world.step()) == ["NEW", "NEW"]
+    assert len(world.book.open_orders(ME)) == 2
+
+
+def test_a_reduce_only_stop_limit_may_be_small() -> None:
+    world = World()
+    world.buy("0.010")
+    assert world.ask(
+        Side.SELL, AlgoType.STOP, price=40_000, trigger=41_000, qty=D("0.001"), reduce_only=True
+    ).is_waiting
+
+
+@pytest.mark.parametrize(("symbol", "status", "code"), [("NOPE", "TRADING", -1121), ("BTCUSDT", "HALT", -4140)])
+def test_a_symbol_that_is_unknown_or_does_not_trade_is_refused(symbol: str, status: str, code: int) -> None:
+    world = World()
+    world.venue.set_status("BTCUSDT", status)
+    request = AlgoRequest(symbol=symbol, side=Side.SELL, type=AlgoType.STOP_MARKET, qty=D(1), trigger=D(59_000))
+    with pytest.raises(VenueError) as error:
+        world.book.place(ME, request, 1)
+    assert error.value.code == code
+
+
 def test_good_till_date_ends_a_waiting_order() -> None:
     world = World()
     world.ask(tif=TimeInForce.GTD, good_till=5)
@@ -224,6 +268,7 @@ def test_names_numbers_and_counts_are_checked() -> None:
         with pytest.raises(VenueError) as error:
             attempt()
         assert error.value.code == code
+    assert world.book.order(ME, None, "sl-1") is world.book.order(ME, algo.algo_id) is algo
     assert world.book.cancel(ME, None, "sl-1", 1).status == "CANCELED"
     with pytest.raises(VenueError):
         world.book.cancel(ME, algo.algo_id, None, 1)
@@ -249,3 +294,39 @@ def test_the_book_goes_on_after_it_was_kept() -> None:
     assert statuses(world.to(59_600)) == ["FINISHED"]
     assert statuses(world.to(58_000)) == ["TRIGGERING", "TRIGGERED", "FINISHED"]
     assert world.ask(trigger=57_000).algo_id > kept.last_id - 1
+
+
+PATHS = st.lists(st.integers(570, 630).map(lambda hundreds: hundreds * 100), min_size=1, max_size=25)
+
+
+@given(PATHS, st.sampled_from(list(Side)), st.sampled_from([AlgoType.STOP_MARKET, AlgoType.TAKE_PROFIT_MARKET]))
+@settings(max_examples=100, deadline=None)
+def test_on_any_path_a_trigger_goes_off_at_the_first_price_that_reaches_it(
+    path: list[int], side: Side, kind: AlgoType
+) -> None:
+    world = World()
+    upward = (side is Side.BUY) is (kind is AlgoType.STOP_MARKET)
+    trigger = 61_000 if upward else 59_000
+    algo = world.ask(side, kind, trigger=trigger)
+    world.step()
+    reached = [price >= trigger if upward else price <= trigger for price in path]
+    for number, price in enumerate(path):
+        told = statuses(world.to(price))
+        is_first = reached[number] and not any(reached[:number])
+        assert told == (["TRIGGERING", "TRIGGERED", "FINISHED"] if is_first else [])
+    assert algo.is_waiting is not any(reached)
+
+
+@given(PATHS, st.integers(1, 30))
+@settings(max_examples=100, deadline=None)
+def test_on_any_path_a_trailing_stop_goes_off_at_the_first_fall_from_the_highest_price(
+    path: list[int], tenths: int
+) -> None:
+    world = World()
+    rate = D(tenths) / 10
+    algo = world.ask(kind=AlgoType.TRAILING_STOP_MARKET, trigger=0, callback=float(rate))
+    highest = D(60_000)
+    for price in path:
+        highest = max(highest, D(price))
+        is_due = algo.is_waiting and price <= highest * (1 - rate / 100)
+        assert ("TRIGGERED" in statuses(world.to(price))) is is_due

@@ -376,6 +376,13 @@ def test_liquidation_inside_the_range_names_ways_out_that_work(direction: str, a
     assert passes(line.format(58000, 72000, 25) + " margin=cross", at)
 
 
+def test_bounds_that_leave_too_little_room_for_the_levels_are_no_way_out() -> None:
+    coarse = replace(BTC, tick_size=D(10), maker_fee=D(0), taker_fee=D(0))
+    values = refused("BTCUSDT long 58000-62100 400 500000u 25x", "62000", instrument=coarse)["liquidation_inside"]
+    assert values["narrower"] == "", "400 levels do not fit into what is left"
+    assert passes(f"BTCUSDT long 58000-62100 400 500000u {values['leverage']}x", "62000", instrument=coarse)
+
+
 def test_custom_levels_have_no_narrower_bound_to_offer() -> None:
     levels = ",".join(str(level) for level in range(58000, 72001, 1000))
     line = f"BTCUSDT long spacing=custom levels={levels} 5000u {{}}x"

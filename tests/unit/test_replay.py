@@ -57,6 +57,7 @@ def replay(
     made = kind(planned, rules)
     for stretch in stretches(tape, most):
         made.feed(stretch)
+    made.outcome()  # a short tape is gone through no earlier
     return made
 
 
@@ -215,6 +216,11 @@ class TestNumbers:
         assert short.grid_apr is None and short.total_apr is None
         day = run("BTCUSDT neutral 60000-70000 10 7000u", flat(*[65000, 63900] * 12, minutes=60))
         assert day.grid_apr is not None and abs(day.grid_apr - day.matched / 7000 * 365) < D("1e-20")
+
+    def test_a_candle_is_as_long_handed_in_one_by_one(self) -> None:
+        tape = flat(*[65000, 63900] * 12, minutes=60)
+        assert run(TEN + " reserve=0%", tape, most=1) == run(TEN + " reserve=0%", tape)
+        assert run(TEN, tape, most=1).grid_apr is not None
 
     def test_the_cap_makes_entries_wait_on_the_way_already(self) -> None:
         capped = run(TEN + " max_position=1300u", flat(65000, 50000))

@@ -44,10 +44,7 @@ def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
         check_margin(account, holding, request.side, request.price, qty)
     if request.type is _LIMIT:
         check_percent_price(market.instrument, request.side, request.price, market.mark)
-    elif market.walks:
-        if not market.last:
-            check_counter_price(market.instrument, request.side, ZERO, ZERO)
-    else:
+    elif not market.walks:
         check_counter_price(market.instrument, request.side, _counter_price(market, request.side), market.mark)
     return qty
 

@@ -137,6 +137,8 @@ class AlgoBook:
         """By symbol."""
         self._working: dict[tuple[str, int], AlgoOrder] = {}
         """Those whose order lives, by account and order id."""
+        self._seen: dict[str, tuple[Decimal, Decimal]] = {}
+        """Last and mark price per symbol that were judged already."""
         self._untold: list[AlgoUpdate] = []
         self._last_id = state.last_id if state is not None else FIRST_ID
         for algo in state.orders if state is not None else ():
@@ -258,8 +260,7 @@ class AlgoBook:
         told: list[Told] = [*self._taken()]
         self._add(told, happened, now)
         for _ in range(ROUNDS):
-            waiting = [algo for each in self._waiting.values() for algo in each.values()]
-            due = [algo for algo in waiting if self._is_due(algo, now)]
+            due = self._due(now)
             told += self._taken()
             if not due:
                 break
@@ -268,6 +269,18 @@ class AlgoBook:
                 told += self._taken()
                 self._add(told, self._venue.drain(), now)
         return told
+
+    def _due(self, now: int) -> list[AlgoOrder]:
+        """Those whose price is there; a symbol is looked at when a price of it has moved, or for a deadline."""
+        due: list[AlgoOrder] = []
+        for symbol, waiting in self._waiting.items():
+            prices = self._venue.last(symbol), self._venue.mark(symbol)
+            is_still = self._seen.get(symbol) == prices
+            self._seen[symbol] = prices
+            for algo in list(waiting.values()):
+                if (not is_still or algo.request.good_till) and self._is_due(algo, now):
+                    due.append(algo)
+        return due
 
     def _add(self, told: list[Told], happened: Iterable[AccountEvent], now: int) -> None:
         for event in happened:
@@ -322,8 +335,6 @@ class AlgoBook:
 
     def _fire(self, algo: AlgoOrder, now: int) -> None:
         """Its price came: it becomes an order, or not."""
-        if not algo.is_waiting:
-            return
         del self._waiting[algo.request.symbol][algo.algo_id]
         algo.status, algo.triggered, algo.updated = AlgoStatus.TRIGGERING, now, now
         self._tell(algo, now)

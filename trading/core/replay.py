@@ -35,6 +35,8 @@ SPARE = 100
 DAY = 86_400_000
 YEAR = 365 * DAY
 MINUTE = 60_000
+HEAD = 10
+"""Rows that tell how long a candle is."""
 NOWHERE, EVERYWHERE = Decimal("-Infinity"), Decimal("Infinity")
 
 Planner = Callable[[Decimal], GridPlan]
@@ -83,6 +85,8 @@ class Replay:
         self._began = self._time = self._length = 0
         self._most = self._peak = self._fall = ZERO
         self._quiet_low = self._quiet_high = self._rest = self._held = ZERO
+        self._head: list[Stretch] = []
+        """What came before there was enough to begin with."""
         self._is_watched = True
         """Whether the engine must see every price: slots wait for one."""
         self._trigger: Decimal | None = None
@@ -91,7 +95,27 @@ class Replay:
     # ------------------------------------------------------------------ the tape
 
     def feed(self, stretch: Stretch) -> None:
-        """Go on along `stretch`; raises Declined where the first price allows no plan."""
+        """Go on along `stretch`; raises Declined where the first price allows no plan.
+
+        Nothing happens before HEAD rows are there, or `outcome` is asked for: they tell how long a candle is.
+        """
+        if self.plan is not None:
+            self._follow(stretch)
+            return
+        self._head.append(stretch)
+        if sum(map(len, self._head)) >= HEAD:
+            self._set_out()
+
+    def _set_out(self) -> None:
+        """A candle is as long as the shortest step between the first ones, however they were handed in."""
+        head, self._head = self._head, []
+        times = [time for stretch in head for time in stretch.times[:HEAD]][:HEAD]
+        if all(stretch.ids is None for stretch in head):
+            self._length = int(min((later - earlier for earlier, later in pairwise(times)), default=MINUTE))
+        for stretch in head:
+            self._follow(stretch)
+
+    def _follow(self, stretch: Stretch) -> None:
         if not len(stretch):
             return
         with localcontext(EXACT):
@@ -189,9 +213,6 @@ class Replay:
 
     def _arrive(self, stretch: Stretch) -> None:
         """The first open: the plan is made, and the bot starts unless it waits for its trigger."""
-        gaps = [later - earlier for earlier, later in pairwise(stretch.times[:10])]
-        if stretch.ids is None:
-            self._length = int(min(gaps, default=MINUTE))
         self._began = int(stretch.times[0])
         self._price = self._first = stretch.open(0)
         plan = self.plan = self._make(self._first)
@@ -382,6 +403,8 @@ class Replay:
 
     def outcome(self) -> Outcome:
         """Where it ended; to be asked after at least one candle."""
+        if self._head:
+            self._set_out()
         assert self.plan is not None
         with localcontext(EXACT):
             ledger, engine = self._engine.ledger, self._engine

@@ -6,7 +6,7 @@ from trading.core.engine import Engine
 from trading.core.lifecycle import Status
 from trading.core.orders import OrderStatus
 from trading.live.worker import Worker
-from trading.messages import Reason, Working
+from trading.messages import Quote, Reason, Working
 from trading.model import ZERO, Balance, Direction, Instrument, Position, Side, plain
 from trading.parameters import clean
 from trading.ports import Account, BotRow, Waits
@@ -63,14 +63,14 @@ def levels(engine: Engine) -> list[LevelRow]:
     return rows
 
 
-def card(row: BotRow, engine: Engine, worker: Worker | None) -> Card:
-    """One bot at a glance."""
+def card(row: BotRow, engine: Engine, worker: Worker | None, asked: Quote | None = None) -> Card:
+    """One bot at a glance; `asked`: a quote for one whose prices nobody watches."""
     grid = engine.strategy
     plan = grid.plan if isinstance(grid, Grid) else None
     account = worker.account if worker is not None else None
-    quote = worker.quotes.get(row.symbol) if worker is not None and worker.is_up else None
+    quote = asked or (worker.quotes.get(row.symbol) if worker is not None and worker.is_up else None)
     mid = (quote.bid + quote.ask) / 2 if quote is not None else None
-    mark = engine.mark if engine.mark and quote is not None else mid
+    mark = engine.mark if engine.mark and quote is not None and asked is None else mid
     books, ledger = engine.ledger.books, engine.ledger
     params = clean(row.parameters) if plan is None else None
     stops = plan if plan is not None and engine.status.is_live else clean(row.parameters)

@@ -626,6 +626,20 @@ class Desk:
     def card(self, bot: int) -> Card:
         return self._card(self._bot(bot))
 
+    async def look(self, bot: int) -> Card:
+        """The same with the price of now, also of a bot whose prices nobody watches."""
+        found = self._bot(bot)
+        worker = self._workers.get(found.row.account)
+        symbol = found.row.symbol
+        if worker is None or worker.gateway is None or not worker.is_up or symbol in worker.quotes:
+            return self._card(found)
+        try:
+            quote = await worker.gateway.quote(symbol)
+        except TradingError as error:
+            log.info("no_price", bot=bot, error=str(error))
+            return self._card(found)
+        return cards.card(found.row, found.engine, worker, quote)
+
     async def performance(self, bot: int) -> Performance:
         """How it has done, day by day and a year."""
         found = self._bot(bot)

@@ -183,6 +183,7 @@ class Worker:
             await self.gateway.watch(symbol, self._on_market)
 
     async def _unwatch(self, symbol: str) -> None:
+        self.quotes.pop(symbol, None)  # from here on it would only grow old
         if self.gateway is not None:
             await self.gateway.unwatch(symbol, self._on_market)
 

@@ -11,6 +11,7 @@ from trading.sandbox.fields import Fields
 from trading.sandbox.history import WEEK
 from trading.sandbox.orders import optional_symbol, symbol_of
 from trading.sandbox.refusal import Refusal, missing
+from trading.sandbox.risk import quantile
 
 DONE = wire.Fault(200, "success")
 
@@ -32,8 +33,16 @@ def account_old(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Acco
 
 def risk_new(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:
     symbol = optional_symbol(exchange, fields)
-    rows = exchange.venue.positions(caller.account)
-    return [holdings.risk_new(row, exchange.rules[row.symbol]) for row in rows if symbol in (None, row.symbol)]
+    return risk_rows(exchange, caller.account, symbol)
+
+
+def risk_rows(exchange: Exchange, account: str, symbol: str | None = None) -> list[wire.PositionRisk]:
+    """v3/positionRisk of `account`: what it holds or has orders for."""
+    return [
+        holdings.risk_new(row, exchange.rules[row.symbol], quantile(exchange, account, row.symbol))
+        for row in exchange.venue.positions(account)
+        if symbol in (None, row.symbol)
+    ]
 
 
 def risk_old(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:

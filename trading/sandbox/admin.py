@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from trading.core.venue import VenueError
 from trading.gateways.binance import wire
-from trading.sandbox import conditional, faults, holdings, shapes
+from trading.sandbox import accounts, conditional, faults, holdings, shapes
 from trading.sandbox.drive import Drive, reach
 from trading.sandbox.exchange import Exchange
 from trading.sandbox.refusal import Refusal
@@ -115,7 +115,7 @@ def books(exchange: Exchange, account: str) -> bytes:
             "fills": [shapes.trade_row(trade, rules[trade.symbol]) for trade in venue.trades(account)],
             "income": [shapes.income_row(row) for row in venue.income(account)],
             "balances": holdings.balances(account, venue.funds(account)),
-            "positions": [holdings.risk_new(row, rules[row.symbol]) for row in venue.positions(account)],
+            "positions": accounts.risk_rows(exchange, account),
         }
     )
 

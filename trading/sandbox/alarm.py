@@ -21,22 +21,31 @@ class Alarm:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
+        self._turn = -1
         self._called: set[tuple[str, str]] = set()
         """Account and symbol; "" = the cross positions together."""
 
-    def calls(self, now: int, rules: dict[str, Instrument]) -> Iterator[tuple[str, wire.MarginCall]]:
-        """The calls that are due, by account."""
-        for account in self._venue.accounts:
-            held = [view for view in self._venue.positions(account) if view.qty]
-            cross = [view for view in held if view.margin_mode is MarginMode.CROSS]
-            wallet = self._venue.funds(account).cross_wallet
-            balance = wallet + sum((view.unrealized_pnl for view in cross), ZERO)
-            if self._is_due(account, "", cross, balance):
-                yield account, _call(now, cross, rules, short(wallet))
-            for view in held:
-                own = [view] if view.margin_mode is MarginMode.ISOLATED else []
-                if self._is_due(account, view.symbol, own, isolated_margin(view)):
-                    yield account, _call(now, own, rules, None)
+    def next_account(self) -> str:
+        """Accounts take turns, so that no look at all of them at once holds the exchange up; "" = there are none."""
+        accounts = self._venue.accounts
+        self._turn += 1
+        return accounts[self._turn % len(accounts)] if accounts else ""
+
+    def calls(self, account: str, now: int, rules: dict[str, Instrument]) -> Iterator[wire.MarginCall]:
+        """The calls that are due to `account`."""
+        funds = self._venue.funds(account)
+        balance = funds.cross_wallet + funds.cross_unrealized_pnl
+        if funds.wallet == funds.cross_wallet and funds.maintenance < balance * CALL:
+            self._called.discard((account, ""))
+            return
+        held = [view for view in self._venue.positions(account) if view.qty]
+        cross = [view for view in held if view.margin_mode is MarginMode.CROSS]
+        if self._is_due(account, "", cross, balance):
+            yield _call(now, cross, rules, short(funds.cross_wallet))
+        for view in held:
+            own = [view] if view.margin_mode is MarginMode.ISOLATED else []
+            if self._is_due(account, view.symbol, own, isolated_margin(view)):
+                yield _call(now, own, rules, None)
 
     def _is_due(self, account: str, symbol: str, views: list[records.PositionView], balance: Decimal) -> bool:
         needed = sum((view.maintenance for view in views), ZERO)

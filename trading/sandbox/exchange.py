@@ -30,8 +30,8 @@ from trading.sandbox.shapes import forced_order, short
 from trading.sandbox.tape import Print, Tape
 
 FUNDING_PERIOD = 8 * 60 * 60_000
-ALARM_PERIOD = 1000
-"""ms between looks for accounts in danger."""
+ALARM_PERIOD = 100
+"""ms between looks at one account after the other, whether it is in danger."""
 LATE = 0.002
 """Seconds that events of a request may come after its answer."""
 
@@ -223,7 +223,8 @@ class Exchange:
             self.expire_key(key)
         if now - self._alarmed >= ALARM_PERIOD:
             self._alarmed = now
-            for account, call in self.alarm.calls(now, self.rules):
+            account = self.alarm.next_account()
+            for call in self.alarm.calls(account, now, self.rules) if account else ():
                 self._untold.append((account, "MARGIN_CALL", wire.encode(call)))
         self.flush()
 

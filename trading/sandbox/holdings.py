@@ -166,8 +166,8 @@ def isolated_margin(view: records.PositionView) -> Decimal:
     return view.isolated_wallet + view.unrealized_pnl if view.margin_mode is MarginMode.ISOLATED else Decimal(0)
 
 
-def risk_new(view: records.PositionView, rules: Instrument) -> wire.PositionRisk:
-    """A row of v3/positionRisk."""
+def risk_new(view: records.PositionView, rules: Instrument, adl: int) -> wire.PositionRisk:
+    """A row of v3/positionRisk; `adl`: its place in the queue for deleveraging."""
     return wire.PositionRisk(
         symbol=view.symbol,
         position_amt=fixed(view.qty, rules.qty_precision),
@@ -184,7 +184,7 @@ def risk_new(view: records.PositionView, rules: Instrument) -> wire.PositionRisk
         maint_margin=money(view.maintenance),
         position_initial_margin=money(view.position_margin),
         open_order_initial_margin=money(view.open_order_margin),
-        adl=1 if view.qty else 0,
+        adl=adl,
         bid_notional=short(view.bid_notional),
         ask_notional=short(view.ask_notional),
         update_time=view.updated,

@@ -515,6 +515,7 @@ function acting(action) {
 
 async function become(person) {
   me = person;
+  held = [];
   history.replaceState(null, "", "#" + person);
   answerTo(null); acting("");
   messages = new Map();
@@ -524,10 +525,14 @@ async function become(person) {
   box.focus();
 }
 
+let loads = 0;    // under way
+let held = [];    // what happened meanwhile: the answer may be older than it
+
 async function load() {
   const wanted = me;
   let found;
-  try { [found] = await Promise.all([get(`/chat/${me}/messages`), loadCommands()]); } catch { return lost(); }
+  loads += 1;
+  try { [found] = await Promise.all([get(`/chat/${me}/messages`), loadCommands()]); } catch { return lost(); } finally { loads -= 1; }
   if (wanted !== me) return;
   messages = new Map();
   const part = document.createDocumentFragment();
@@ -536,6 +541,7 @@ async function load() {
   frame({});
   arrange(); showPinned(found.pinned); showKeyboard(found.keyboard); toEnd(); grow();
   markUnread(found);
+  if (!loads) { const late = held; held = []; late.forEach(happened); }
   if (!document.hidden) await read();
 }
 
@@ -546,8 +552,7 @@ const refresh = () => get("/chat/state").then(frame, lost);
 
 function listen() {
   const source = new EventSource("/chat/events");
-  let opened = false;
-  source.onopen = () => { if (opened) load(); opened = true; };
+  source.onopen = () => { if (me) load(); }; // only now nothing can slip in between
   source.onerror = lost;
   source.onmessage = ({ data }) => happened(JSON.parse(data));
 }
@@ -556,6 +561,7 @@ function happened(event) {
   if (event.type === "state") return event.people ? frame(event) : refresh();
   if (event.type === "commands") return loadCommands().catch(lost);
   if (event.person !== me) { if (event.type === "message") refresh(); return; }
+  if (loads) return held.push(event);
   if (event.type === "message") {
     put(event.message);
     if (event.message.outgoing) arrived(event.message);
@@ -582,7 +588,6 @@ addEventListener("hashchange", () => { const id = Number(location.hash.slice(1))
   document.title = standing.bot.first_name;
   const asked = Number(location.hash.slice(1));
   me = (standing.people.find((p) => p.id === asked) || standing.people[0] || { id: 0 }).id;
-  if (me) await load();
   listen();
   if (matchMedia("(hover: hover)").matches) box.focus();
 })();

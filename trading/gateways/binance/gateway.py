@@ -151,7 +151,9 @@ class BinanceGateway(Reads):
             return
         self._withdrawals = Withdrawals.ALLOWED if permissions.enable_withdrawals else Withdrawals.FORBIDDEN
         if permissions.enable_withdrawals and not self._allow_withdraw:
-            raise KeyMayWithdraw("the API key may withdraw: take that permission away, or start with --allow-withdraw-key")
+            raise KeyMayWithdraw(
+                "the API key may withdraw: take that permission away, or start with --allow-withdraw-key"
+            )
 
     def now(self) -> int:
         """The venue's time, ms UTC, as far as the last sync told."""

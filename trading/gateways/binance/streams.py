@@ -22,6 +22,8 @@ OnText = Callable[[bytes], None]
 OnRefused = Callable[[int, str, str], None]
 """(HTTP status, Retry-After, body) of a refused opening."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
+PING, PONG = 15.0, 10.0
+"""How often we ask whether the other side is there, and how long it has to say so, s."""
 STABLE = 10.0
 """A connection that lived this long, s, starts the backoff anew."""
 
@@ -126,8 +128,8 @@ class Stream:
                 create_connection=self._create,  # type: ignore[arg-type]
                 compression=None,
                 open_timeout=10,
-                ping_interval=15,
-                ping_timeout=10,
+                ping_interval=PING,
+                ping_timeout=PONG,
                 close_timeout=1,
                 max_size=2**23,
                 proxy=None,
