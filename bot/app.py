@@ -297,8 +297,10 @@ class Front:
             name, _, rest = text[1:].partition(" ")
             name = name.partition("@")[0].lower()
             reply = await self._asked(self._obeyed(reader, name, rest.strip()))
-            await self._send(reader, message, reply)
-            await self._journal.note(reader, f"/{name}", rest.strip(), outcome_of(reply))
+            try:
+                await self._send(reader, message, reply)
+            finally:
+                await self._journal.note(reader, f"/{name}", rest.strip(), outcome_of(reply))
             return
         question = await self._editing.load(reader) if reader.can_act else None
         draft = await self._wizard.load(reader) if reader.can_act else None
@@ -347,9 +349,11 @@ class Front:
             await self.panel.answer(query, reply.toast, reply.alert)
         elif reply.toast and reply.screen is not None and reply.alert:
             reply = replace(reply, screen=reply.screen.with_notice(reply.toast))
-        await self._show(reader, query, reply)
         known = press or Press("unknown")
-        await self._journal.note(reader, known.verb, target_of(known), outcome_of(reply))
+        try:
+            await self._show(reader, query, reply)
+        finally:  # what was done is on record even where the answer could not be shown
+            await self._journal.note(reader, known.verb, target_of(known), outcome_of(reply))
 
     async def _show(self, reader: Reader, query: CallbackQuery, reply: Reply) -> None:
         """What a press leads to, in the pressed message where that can be."""
@@ -452,8 +456,16 @@ class Front:
             return
         if context.user_data is None or READER not in context.user_data:
             return
+        await self._journal.note(_reader(context), "fault", _asked_by(update), f"reference {reference}")
         with contextlib.suppress(TelegramError):
             await self.panel.send(update.effective_user.id, self._commands.plain(say("failed", reference=reference)))
+
+
+def _asked_by(update: Update) -> str:
+    """The press or text of an update, for the record."""
+    if update.callback_query is not None:
+        return update.callback_query.data or ""
+    return update.message.text or "" if update.message is not None else ""
 
 
 def _reader(context: ContextTypes.DEFAULT_TYPE) -> Reader:

@@ -29,7 +29,8 @@ KEY = "_form"
 LIFE = 15 * 60_000
 """ms after which a question is no longer waiting for typed text."""
 LONGEST = 500
-VERBS = frozenset({"eask", "evalue", "edo"})
+VERBS = frozenset({"ecancel"})
+"""On every screen of a question."""
 
 
 class Question(Struct, frozen=True):
@@ -60,6 +61,7 @@ class Editing:
             "eask": self._ask,
             "evalue": self._choose,
             "edo": self._apply,
+            "ecancel": self._leave,
         }
 
     # ------------------------------------------------------------------ the question
@@ -132,6 +134,10 @@ class Editing:
         fresh = replace(question, value=value, nonce=nonce(), at=self._clock())
         await self._save(reader, fresh)
         return edit.confirm(it, change, fresh.nonce, self._pages.seal(reader))
+
+    async def _leave(self, reader: Reader, press: Press) -> Reply:
+        await self.clear(reader)
+        return Reply(await self._pages.grid(reader, Press("grid", press.target)), say("cancelled_edit"))
 
     async def _apply(self, reader: Reader, press: Press) -> Reply:
         it = self._its(reader, press)

@@ -23,7 +23,21 @@ REMEMBERED = 200
 SHOWN = 200
 """Characters of the message that the question repeats."""
 LOOKS = frozenset(
-    {"start", "help", "grids", "grid", "balance", "positions", "orders", "profit", "health", "version", "accounts"}
+    {
+        "start",
+        "help",
+        "grids",
+        "grid",
+        "balance",
+        "positions",
+        "orders",
+        "profit",
+        "health",
+        "version",
+        "accounts",
+        "settings",
+        "audit",
+    }
 )
 """Commands that only show something."""
 

@@ -23,5 +23,22 @@ done
 . scripts/postgres.sh
 trap postgres_stop EXIT
 postgres_start || true
-echo "== pytest"
-"$VENV_PYTHON" -m pytest -q "$@"
+if [ $# -gt 0 ]; then
+    echo "== pytest"
+    "$VENV_PYTHON" -m pytest -q "$@"
+    exit
+fi
+
+# The unit tests must take every branch of the heart (pyproject.toml); the crash trial has enough to do without counting.
+trial=tests/unit/test_crash_trial.py
+others=("$trial")
+for folder in tests/*/; do
+    case "$folder" in tests/unit/ | */__pycache__/) ;; *) others+=("$folder") ;; esac
+done
+failed=0
+echo "== pytest tests/unit, with coverage"
+"$VENV_PYTHON" -m coverage run -m pytest -q tests/unit "--ignore=$trial" || failed=1
+"$VENV_PYTHON" -m coverage report || failed=1
+echo "== pytest ${others[*]}"
+"$VENV_PYTHON" -m pytest -q "${others[@]}" || failed=1
+exit $failed

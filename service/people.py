@@ -18,8 +18,9 @@ from service import wiring
 from service.terminal import Debug, File, Home, fail, loaded, log_to, plainly, screen
 from storage import accounts, users
 from storage.users import Role
+from trading.gateways.binance.signing import PEM, signer
 from trading.model import Environment
-from trading.ports import Credentials
+from trading.ports import Broken, Credentials
 
 T = TypeVar("T")
 
@@ -127,15 +128,26 @@ def keys_add(
 
 
 def asked() -> Credentials:
-    """Key and secret, typed unseen or piped; never as arguments, which every process list shows."""
+    """Key and secret, typed unseen or piped; never as arguments, which every process list shows.
+
+    The secret may be a private key (PEM): piped as it is, typed on one line with `\\n` for its line ends.
+    """
     if sys.stdin.isatty():
         key, secret = getpass.getpass("API key: ", sys.stderr), getpass.getpass("API secret: ", sys.stderr)
     else:
         key, secret = sys.stdin.readline(), sys.stdin.readline()
+    if secret.startswith(PEM) and not sys.stdin.isatty():
+        secret += sys.stdin.read()
     key, secret = key.strip(), secret.strip()
-    if not key or not secret or not (key + secret).isascii() or not (key + secret).isalnum():
+    plain = key if secret.startswith(PEM) else key + secret
+    if not key or not secret or not plain.isascii() or not plain.isalnum():
         fail(_("Key and secret are two lines of letters and digits, as the exchange shows them."))
-    return Credentials(key, secret)
+    credentials = Credentials(key, secret)
+    try:
+        signer(credentials)
+    except Broken as error:
+        fail(_("This private key cannot be used: {why}.").format(why=error))
+    return credentials
 
 
 @keys_commands.command("list")

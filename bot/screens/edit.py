@@ -79,7 +79,7 @@ def ask(it: Card, name: str, tick: Decimal) -> Screen:
     rows = [(each,) for each in _offers(it, name, tick)] if name != "note" else []
     if now:
         rows.append((button(say("edit_none"), "evalue", it.id, f"{name}="),))
-    return Screen("\n\n".join(lines), (*rows, (button(say("b_back"), "edit", it.id),)))
+    return Screen("\n\n".join(lines), (*rows, _foot(it)))
 
 
 def _offers(it: Card, name: str, tick: Decimal) -> tuple[Button, ...]:
@@ -113,7 +113,11 @@ def confirm(it: Card, change: Change, nonce: str, seal: Seal) -> Screen:
         lines.append(f"{say('edit_at_once' if is_live else 'edit_at_start')}\n")
     lines.append(f"<i>{say('confirm_expiry')}</i>")
     action = seal(say("b_edit_now"), Press("edo", it.id, nonce), "danger")
-    return Screen("\n".join(lines), ((action,), (button(say("b_back"), "edit", it.id),)))
+    return Screen("\n".join(lines), ((action,), _foot(it)))
+
+
+def _foot(it: Card) -> tuple[Button, ...]:
+    return button(say("b_back"), "edit", it.id), button(say("b_cancel"), "ecancel", it.id)
 
 
 def _plain(name: str, text: str) -> str:

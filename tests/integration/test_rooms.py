@@ -15,13 +15,12 @@ from storage import preferences, users
 from storage.users import Role
 from tests.fakes import NOW, OWNER, a_card
 from tests.hand import Hand
-from tests.integration.test_bot import STRANGER, VIEWER, House, house, now
+from tests.house import STRANGER, VIEWER, House, now
 from trading.messages import NoticeKind
 from trading.model import Direction, Environment, Side
 from trading.ports import Account
 from trading.views import Aftermath, DayRow, Declined, FillRow, PositionRow
 
-__all__ = ["house"]
 pytestmark = pytest.mark.timeout(60)
 NASTY = '<b>x</b> & "co" {0} %s'
 
@@ -112,12 +111,13 @@ async def test_a_start_is_shown_when_it_runs(house: House) -> None:
 
 
 async def test_a_stopped_grid_with_lots_asks_what_to_do_with_them(house: House) -> None:
-    house.desk.put(a_card(status="STOPPED"))
+    more = a_card().parameters | {"investment": "5000"}
+    house.desk.put(a_card(status="STOPPED", parameters=more))
     async with house.open():
         screen = await house.hand.types("/grid 1", "Orders resting")
         screen = await house.hand.presses(screen, "Start again", "Its last run left a position: 0.012 BTC")
         await house.hand.presses(screen, "Close position first", "Running")
-        house.desk.put(a_card(2, status="STOPPED"))
+        house.desk.put(a_card(2, status="STOPPED", parameters=more))
         screen = await house.hand.types("/grid 2", "Orders resting")
         screen = await house.hand.presses(screen, "Start again", "#2 (DEMO)?")
         await house.hand.presses(screen, "carry position", "Running")
@@ -445,7 +445,8 @@ async def test_a_viewer_may_look_at_everything_and_move_nothing(house: House) ->
     front: Front = house.front()
     viewer = Reader(VIEWER, Role.VIEWER)
     for verb in ("panic", "panicdo", "edit", "eask", "evalue", "edo", "accremove", "accgone", "ask_reset", "reset"):
-        for press in (Press(verb, 1), Press(verb, 1, "note=x"), Press(verb, 1, "close", "abcdefgh", now() // 1000 + 60)):
+        sealed = Press(verb, 1, "close", "abcdefgh", now() // 1000 + 60)
+        for press in (Press(verb, 1), Press(verb, 1, "note=x"), sealed):
             try:
                 reply = await front._pressed(viewer, None, press, True)  # type: ignore[arg-type]
             except Declined as no:

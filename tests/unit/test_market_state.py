@@ -120,7 +120,8 @@ class TestBroker:
             venue.place("a", limit(BUY, "64000", client_id=name), 2)
         for name in ("web_2", str(NAME), str(ClientOrderId("abcd", 8, 0, 0))):
             venue.cancel("a", BTC, None, name, 3)
-        snap = broker.snapshot(SnapshotRequest(BTC, "abcd", 7, 0, 0, (NAME, replace(NAME, turn=1)), {}, D(0), frozenset()), 4)
+        expected = (NAME, replace(NAME, turn=1))
+        snap = broker.snapshot(SnapshotRequest(BTC, "abcd", 7, 0, 0, expected, {}, D(0), frozenset()), 4)
         assert [(order.client_id, order.cid) for order in snap.orders] == [("web_1", None)]
         assert [end.cid for end in snap.over] == [NAME]
         assert snap.absent == {replace(NAME, turn=1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from base64 import b64decode
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
+import typer
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -21,7 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from trading.gateways.binance.signing import Signer, order_params, signer
+from service.people import asked
+from trading.gateways.binance.signing import PEM, Signer, order_params, signer
 from trading.messages import Place
 from trading.model import ClientOrderId, OrderType, Side, TimeInForce
 from trading.ports import Broken, Credentials
@@ -136,3 +139,29 @@ def test_an_hmac_session_is_never_trusted() -> None:
     hmac = made("sandboxsecret")
     hmac.use_session(True)
     assert signed_text(hmac.place(1, ORDER, NOW))[1]
+
+
+@pytest.mark.parametrize(
+    ("piped", "kind"),
+    [
+        ("abc\ndef\n", "HMAC"),
+        (f"abc\n{pem(SEED)}", "Ed25519"),
+        ("abc\n" + pem(SEED).replace("\n", "\\n") + "\n", "Ed25519"),
+        (f"abc\n{pem(RSA)}", "RSA"),
+    ],
+)
+def test_keys_of_every_kind_can_be_piped_in(piped: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(piped))
+    credentials = asked()
+    assert (credentials.key, signer(credentials).kind) == ("abc", kind)
+
+
+@pytest.mark.parametrize("piped", ["abc\n", "abc\nde f\n", "a-c\n" + pem(SEED), f"abc\n{PEM} PRIVATE KEY-----\nx\n"])
+def test_what_is_no_key_is_refused_without_showing_it(
+    piped: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(piped))
+    with pytest.raises(typer.Exit):
+        asked()
+    shown = capsys.readouterr()
+    assert "BEGIN" not in shown.out + shown.err

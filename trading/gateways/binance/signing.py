@@ -23,11 +23,13 @@ from trading.model import ClientOrderId, OrderType, plain
 from trading.ports import Broken, Credentials
 
 Parameter = str | int
+PEM = "-----BEGIN"
+"""How a secret begins that is a private key."""
 
 
 def signer(credentials: Credentials) -> Signer:
     """The Signer of an API key; what kind of key it is shows in its secret. Raises Broken for a PEM we cannot use."""
-    if "-----BEGIN" not in credentials.secret:
+    if PEM not in credentials.secret:
         return Signer(credentials)
     # environments and forms often keep a PEM on one line
     pem = credentials.secret.strip().replace("\\n", "\n").encode()
