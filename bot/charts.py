@@ -148,8 +148,7 @@ class Charts:
                 "bot.painter",
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env={name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-                | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MPLBACKEND": "Agg"},
+                env=environment(),
                 limit=2**24,
             )
         return self._painter
@@ -163,3 +162,9 @@ class Charts:
         if painter is not None and painter.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 painter.kill()
+
+
+def environment() -> dict[str, str]:
+    """What the painter may know: the way to the modules, and none of our secrets."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MPLBACKEND": "Agg"}

@@ -68,7 +68,9 @@ def _canvas(title: str, badge: str, theme: Theme) -> tuple[Figure, Axes]:
         spine.set_visible(False)
     axes.tick_params(colors=theme.faint, length=0, pad=6, labelsize=9.5)
     axes.yaxis.tick_right()
-    figure.text(0.04, 0.94, title, color=theme.text, fontsize=15, fontweight="bold", va="center")
+    figure.text(
+        0.04, 0.94, title, color=theme.text, fontsize=15, fontweight="bold", va="center", parse_math=False
+    )  # fmt: skip
     figure.text(
         0.965, 0.94, badge, color=theme.on_accent, fontsize=9, fontweight="bold", va="center", ha="right",
         bbox={"boxstyle": "round,pad=0.35", "facecolor": theme.stop if badge == "LIVE" else theme.faint,

@@ -93,6 +93,8 @@ def reminder(parcels: Sequence[Parcel]) -> Letter:
 
 def _rows(parcels: Sequence[Parcel], first: Notice) -> tuple[tuple[Button, ...], ...]:
     rows: list[tuple[Button, ...]] = []
+    if first.kind.value in FOLDED:
+        return ()
     if any(is_urgent(notice_of(parcel)) for parcel in parcels):
         whole = "all" if len(parcels) > 1 else ""
         rows.append((button(say("b_acknowledge"), "ack", max(parcel.id for parcel in parcels), whole, "primary"),))

@@ -149,7 +149,7 @@ SENTENCES: dict[str, str] = {
     "accounts_title": "Accounts",
     "accounts_up": "connected",
     "accounts_down": "not reachable",
-    "accounts_foot": "Keys are never typed into a chat: `run.py keys add` on the machine itself seals them.",
+    "accounts_foot": "Keys are never typed into a chat: “run.py keys add” on the machine itself seals them.",
     "accounts_tested": "Tested",
     "accounts_remove": "Remove {name}?",
     "accounts_remove_1": "Its keys are forgotten. Books stay. Nothing on the exchange changes.",
@@ -203,7 +203,7 @@ SENTENCES: dict[str, str] = {
     "position_risk": "liquidation {liquidation} · {leverage}x {mode}",
     "position_safe": "no liquidation price · {leverage}x {mode}",
     "balance_title": "Balance",
-    "balance_none": "No accounts yet. Add API keys with `run.py keys add`, or try the demo.",
+    "balance_none": "No accounts yet. Add API keys with “run.py keys add”, or try the demo.",
     "balance_empty": "nothing on it",
     "balance_line": "{wallet} in the wallet",
     "balance_free": "{available} free",
@@ -298,7 +298,7 @@ SENTENCES: dict[str, str] = {
     "viewers_look": "You may look, but not act.",
     "failed": "Something went wrong on our side (reference {reference}). Your grids go on; please try again.",
     "not_text": "I can only read text.",
-    "no_account": "There is no exchange account yet. Add API keys with `run.py keys add`, or try the demo.",
+    "no_account": "There is no exchange account yet. Add API keys with “run.py keys add”, or try the demo.",
     # wizard
     "w_title": "New grid",
     "w_account": "On which account?",
@@ -376,10 +376,10 @@ SENTENCES: dict[str, str] = {
     "late": "This was sent {span} ago, while I was not listening. Nothing was done. Do you still want it?",
     "secret": "That looked like an API key, a secret or a token, so I deleted your message and did nothing with it. "
     "Secrets do not belong in a chat: they stay on servers and phones. Treat this one as seen by others: revoke it, "
-    "make a new one, and give that on the machine itself with `run.py keys add`.",
+    "make a new one, and give that on the machine itself with “run.py keys add”.",
     "secret_stays": "That looked like an API key, a secret or a token. I did nothing with it, but I could not delete "
     "your message: please delete it yourself. Treat this secret as seen by others: revoke it, make a new one, and "
-    "give that on the machine itself with `run.py keys add`.",
+    "give that on the machine itself with “run.py keys add”.",
     "claim_how": "This bot has no owner yet. If it is yours, send me the code that its console shows.",
     "claim_wrong": "That is not the code. It is on the console where the program was started.",
     "claim_enough": "That is not the code either. I do not listen to you until the console shows a new one.",
@@ -602,6 +602,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     "account_of_environment": (
         "The keys of {account} stand in the environment of the service: take them out there.",
     ),
+    "not_now": ("Grid #{bot} is being set up again at this moment. Please try again in a few seconds.",),
     "may_only_look": ("You may look, but not act.",),
     "unknown_symbol": ("I do not know “{symbol}”.", "Did you mean {nearest}?"),
     "no_such_account": ("There is no such account.",),

@@ -1,4 +1,4 @@
-"""Draws the docs' pictures with the code that also draws for people, on a small tape made here: `python -m docs.pictures`."""
+"""Draws the docs' pictures with what also draws for people, on a small tape made here: `python -m docs.pictures`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from trading.strategies.grid import GridPlan
 
 D = Decimal
 HERE = Path(__file__).parent / "pictures"
+START = 1_767_571_200_000
+"""A Monday, 2026-01-05."""
 MINUTES, DAY = 10, 144
 """Minutes in a candle, candles in a day."""
 NEUTRAL = "BTCUSDT neutral 60000-70000 10 2000u 5x"
@@ -40,15 +42,13 @@ def tape(days: int = 4, falls: bool = False, seed: int = 5) -> list[Candle]:
             pull = (home - steps[-1]) / 400
             steps.append((steps[-1] + pull + D(dice.gauss(0, 75))).quantize(D("0.1"), rounding="ROUND_HALF_UP"))
         price = steps[-1]
-        candles.append(Candle(i * MINUTES * 60_000, steps[0], max(steps), min(steps), price))
+        candles.append(Candle(START + i * MINUTES * 60_000, steps[0], max(steps), min(steps), price))
     return candles
 
 
 def planned(line: str, price: Decimal) -> GridPlan:
     params: GridParameters = clean(parse_line(line))
-    return plan.make(
-        params, unlimited(BTC), price, brackets=None, available=None, wallet_free=None, chat=False
-    ).plan
+    return plan.make(params, unlimited(BTC), price, brackets=None, available=None, wallet_free=None, chat=False).plan
 
 
 def backtest(line: str, candles: list[Candle], file: Path) -> None:

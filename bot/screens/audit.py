@@ -29,6 +29,9 @@ def audit(entries: Sequence[Entry], total: int, number: int) -> Screen:
     return Screen("\n".join(lines), (*((turn,) if turn else ()), (button(say("b_csv"), "audit_csv"),), foot))
 
 
+MARK = "\0"
+
+
 def _line(entry: Entry) -> str:
     at = datetime.fromtimestamp(entry.time / 1000, UTC)
     what = " ".join(part for part in (entry.action, _short(entry.target)) if part)
@@ -36,10 +39,11 @@ def _line(entry: Entry) -> str:
         "audit_line",
         time=f"{at.day} {at:%b %H:%M:%S}",
         who=str(entry.user) if entry.user else "Trellis",
-        what=what,
+        what=f"{MARK}{what}{MARK}",  # as code: a tap on an old command must not send it again
         outcome=_short(entry.outcome) or "–",
     )
-    return escape(text, quote=False)
+    before, command, after = escape(text, quote=False).split(MARK, 2)
+    return f"{before}<code>{command}</code>{after}"
 
 
 def _short(text: str) -> str:

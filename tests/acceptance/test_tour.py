@@ -18,8 +18,8 @@ from tests.acceptance.browser import Page, chromium
 from tests.acceptance.driver import Chat, Service, ask, demo, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
-PHONE, DESK = (390, 780), (1040, 720)
-COLOURS = 96
+PHONE, DESK = (390, 844), (1040, 760)
+COLOURS = 256
 """Of a stored picture: text stays sharp, the file small."""
 LARGEST = 120_000
 """Bytes of one picture."""
@@ -51,7 +51,7 @@ class Camera:
         self.page.picture(raw)
         out = io.BytesIO()
         with Image.open(raw) as image:
-            image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+            image.convert("RGB").quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
         raw.unlink()
         assert len(out.getvalue()) < LARGEST, f"{name}: {len(out.getvalue())} bytes"
         (self.album / f"{self.look}-{name}.png").write_bytes(out.getvalue())
@@ -79,21 +79,39 @@ class Tour:
 
     def press(self, caption: str, *words: str, shot: str = "") -> None:
         """Click the newest button with this caption and see."""
+        before = {each["id"]: (each["text"], each["buttons"]) for each in self.chat.screen()}
         self.page.click(caption)
-        number = int(self.chat.seen(*words)["id"])
-        self.shown(number)
+
+        def changed() -> int | None:
+            for each in reversed(self.chat.screen()):
+                shown = f"{each['text']} {each['buttons']}".lower()
+                is_other = before.get(each["id"]) != (each["text"], each["buttons"])
+                if is_other and each["from"] == "bot" and all(word.lower() in shown for word in words):
+                    return int(each["id"])
+            return None
+
+        self.shown(until(changed, f"what {caption} leads to: {words}", 30))
         if shot:
             self.camera.take(shot)
 
     def shown(self, number: int) -> None:
         """Wait until the page shows the message as the chat has it, and nothing spins."""
-        words = "".join(self.chat.message(number)["text"].split())[:30]
         code = (
             "const n = document.querySelector(`.msg[data-id='${arguments[0]}'] .body`);"
             "return n && n.textContent.replace(/\\s/g, '').includes(arguments[1]) && !document.querySelector('.busy')"
         )
-        until(lambda: self.page.script(code, number, words), f"message {number} on the page", 15)
-        self.page.script("document.getElementById('down').click()")
+
+        def is_there() -> bool:
+            words = "".join(self.chat.message(number)["text"].split())[:30]
+            return bool(self.page.script(code, number, words))
+
+        until(is_there, f"message {number} on the page", 15)
+        self.page.script(
+            "const n = document.querySelector(`.msg[data-id='${arguments[0]}']`);"
+            "const s = document.getElementById('scroll');"
+            "s.scrollTop = n.offsetHeight > s.clientHeight ? n.offsetTop - 4 : s.scrollHeight",
+            number,
+        )
 
     def quiet(self, seconds: float = 1.0) -> None:
         time.sleep(seconds)
@@ -138,6 +156,11 @@ def looks(tour: Tour) -> None:
     tour.say("/start", "running of", shot="13-home")
     tour.say("/grids", "My grids", shot="14-grids")
     tour.say("/grid 1", "Grid profit", shot="15-card")
+    tour.press("Chart", "BTCUSDT", shot="15-chart")
+    tour.say("/grid 1", "Grid profit")
+    tour.press("Performance", "Back to the grid", shot="15-performance")
+    tour.say("/grid 1", "Grid profit")
+    tour.press("Edit", "Back", shot="15-edit")
     for command, words, name in (
         ("/orders", "Resting orders", "16-orders"),
         ("/positions", "Positions", "17-positions"),
@@ -164,7 +187,7 @@ def few(tour: Tour) -> None:
     """The screens that tell most, in the other three looks."""
     tour.say("/start", "running of", shot="13-home")
     tour.say("/grid 1", "Grid profit", shot="15-card")
-    tour.say("/new BTCUSDT neutral 58000-72000 40 500u 5x", "Net profit per grid", shot="08-preview")
+    tour.say("/new BTCUSDT neutral 58000-72000 40 5000u 5x", "Net profit per grid", shot="08-preview")
     tour.say("/cancel", "ancelled")
     tour.say("/stop 1", "Stop BTCUSDT", shot="25-stop")
 

@@ -461,3 +461,52 @@ def test_a_funding_is_a_change_to_be_committed_and_one_told_twice_is_not():
     assert pit.engine.moves == before + 1
     pit.handle(Funding(pit.now, D("-0.5"), "USDT"))
     assert pit.engine.moves == before + 1
+
+
+@pytest.mark.parametrize("command", [Pause(1_700_000_000_000), Stop(1_700_000_000_000)])
+def test_names_cancelled_before_a_crash_are_used_up_though_nobody_heard_of_it(command):
+    pit = Pit(neutral())
+    pit.start()
+    intents = pit.engine.handle(command)
+    saved = pit.engine.checkpoint()
+    pit.carry_out(intents)  # every cancel arrives, and then the process dies
+    pit.restart(saved)
+    assert pit.resting() == []
+    if pit.engine.status is Status.PAUSED:
+        pit.handle(Resume(pit.now))
+    else:
+        assert pit.engine.status is Status.STOPPED
+        pit.begin()
+        pit.handle(Start(pit.now))
+        pit.snapshot()
+    pit.settle()
+    assert len(pit.resting()) == 10
+    names = [o.client_id for o in pit.venue.all_orders("me")]
+    assert len(names) == len(set(names)) == 20
+
+
+def test_a_paused_bot_asks_once_for_the_orders_of_before_its_crash():
+    pit = Pit(neutral())
+    pit.start()
+    pit.handle(Pause(pit.now))
+    pit.settle()
+    kept = Engine.read(pit.engine.checkpoint())
+    pit.engine = Engine("abcd", 7, BTC, checkpoint=kept, strategy=Grid.unpack(kept.strategy, "abcd", 7))
+    assert len(pit.engine.request().expected) == 10
+    pit.snapshot()
+    assert pit.engine.request().expected == ()
+
+
+def test_a_refusal_that_overtakes_its_quote_is_tried_again_without_another_quote():
+    pit = Pit(neutral())
+    pit.start()
+    pit.walk("63900")
+    order = pit.engine.orders[4]
+    pit.venue.cancel("me", "BTCUSDT", None, str(order.cid), pit.now)
+    pit.broker.take()  # as if it had never been: the venue refused it
+    order.status = OrderStatus.SENT
+    pit.quote()
+    assert pit.engine.handle(Refused(pit.now, order.cid, Reason.WOULD_CROSS, -5022, "")) == []
+    assert pit.engine.handle(Tick(pit.now + 1_000)) == []
+    (again,) = pit.engine.handle(Tick(pit.now + 6_000))
+    assert isinstance(again, Place) and again.cid == order.cid

@@ -102,6 +102,13 @@ class TestThePath:
         cost = sum(map(D, range(60, 65)), D(0)) * 1000 * D("0.01")
         assert found.unmatched == D("0.05") * 50000 - cost - cost * D("0.0002")
 
+    def test_a_stretch_without_rows_changes_nothing(self) -> None:
+        tape, nothing = flat(65000, 64000, 65000), Stretch([], (0, 1, 2, 3), [], [], [])
+        whole, gaps = replay(TEN, tape), replay(TEN, tape[:1])
+        for stretch in (nothing, *stretches(tape[1:], 1), nothing):
+            gaps.feed(stretch)
+        assert gaps.outcome() == whole.outcome()
+
     def test_a_trade_tape_is_a_path_of_its_prices(self) -> None:
         prices = (65000, 64000, 65000, 63000)
         keys = list(map(float, prices))
@@ -271,6 +278,12 @@ class TestWithBrackets:
         assert wallet - 3000 == found.total
         assert wallet >= 0
         assert not made._venue.open_orders(ACCOUNT)
+
+    def test_a_position_that_nothing_liquidates_has_no_bound(self) -> None:
+        line = "BTCUSDT long 60000-70000 10 per_order=0.010 1x"
+        found = run(line, flat(65000, 61000, 100, 65000), self.RULES)
+        assert not found.liquidated and found.fills > 5
+        assert found == run(line, flat(65000, 61000, 100, 65000), self.RULES, kind=Everything)
 
     def test_orders_without_margin_are_refused_and_counted(self) -> None:
         # the fee of the initial order leaves too little for the furthest entry, until a pair has earned it

@@ -154,6 +154,8 @@ class Engine:
         """What each of `fills` brought."""
         self.bid = self.ask = self.mark = ZERO
         self.is_synced = False
+        self._is_cold = checkpoint is not None
+        """Whether nothing was read since the checkpoint: what became of its orders only the venue knows."""
         self.must_commit = False
         self.is_verified = False
         self.moves = 0
@@ -247,7 +249,8 @@ class Engine:
         expected = [order.cid for order in self.orders.values()]
         known = set(expected)
         counted = {str(order.cid): order.executed for order in self.orders.values()}
-        if self._is_active and self.strategy is not None:
+        if self.strategy is not None and (self._is_active or (self._is_cold and self.status is not Status.WAITING)):
+            # a bot that was to send nothing when it died may have died before its cancels were told
             for key in list(self.strategy.keys()):
                 wish = self.strategy.wish(key)
                 if isinstance(wish, Target) and wish.cid not in known and key not in self.holds:
@@ -594,7 +597,8 @@ class Engine:
         order.take(event, event.time)
         self._forget(key)
         if event.reason is Reason.WOULD_CROSS:
-            self.holds.put(key, event.reason)
+            # the quote that would release it may have come before this answer
+            self.holds.put(key, event.reason, event.time + RETRY)
         elif event.reason is Reason.THROTTLED:
             self.holds.put(key, event.reason, event.time + PATIENCE)
         else:
@@ -686,7 +690,7 @@ class Engine:
         self.strays = {cid: since for cid, since in self.strays.items() if cid in resting}
         self.ledger.settle(snap.last_trade)
         self.kept.read_from = snap.time
-        self.is_synced = True
+        self.is_synced, self._is_cold = True, False
         if self.status is Status.PAUSED and self.kept.reason == READS_DISAGREE:
             self._move(Move.RESUME)
             self.teller.tell(NoticeKind.RESUMED, str(self.kept.transition), self._now)

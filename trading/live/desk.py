@@ -473,7 +473,9 @@ class Desk:
             texts, change, plan = await self._changed(found, changes)
             if not change.fields:
                 return change
-            if plan is not None and found.session is not None:
+            if plan is not None:
+                if found.session is None:
+                    raise Declined(Refusal("not_now", {"bot": str(bot)}))
                 try:
                     edit = Edit(self.clock(), plan.stop_loss, plan.stop_loss_high, plan.take_profit)
                     await found.session.do(edit)
