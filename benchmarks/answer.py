@@ -244,7 +244,9 @@ def table(runs: Sequence[Run]) -> dict[str, dict[str, float]]:
 
 
 def show(runs: Sequence[Run], machine: float) -> None:
-    print(f"\n{'client':10}{'fills':>7}{'median µs':>11}{'p90':>8}{'p99':>9}{'ratio':>7}{'p90':>6}{'p99':>6}{'-floor':>8}")
+    print(
+        f"\n{'client':10}{'fills':>7}{'median µs':>11}{'p90':>8}{'p99':>9}{'ratio':>7}{'p90':>6}{'p99':>6}{'-floor':>8}"
+    )
     for name, figures in table(runs).items():
         told = [figures.get(key, float("nan")) for key in ("ratio", "ratio_p90", "ratio_p99")]
         print(
@@ -274,7 +276,9 @@ def main() -> None:
     given = parser.parse_args()
     clients = given.clients.count(",") + 1
     if clients * given.gap < ORDER_EVERY:
-        parser.error(f"with {clients} clients --gap must be at least {ORDER_EVERY / clients:.0f}: 1,200 orders a minute")
+        parser.error(
+            f"with {clients} clients --gap must be at least {ORDER_EVERY / clients:.0f}: 1,200 orders a minute"
+        )
     runs = [asyncio.run(run(given, is_inner=bool(number % 2))) for number in range(given.repeat)]
     machine = calibration.nanoseconds()
     show(runs, machine)

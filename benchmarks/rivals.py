@@ -234,9 +234,7 @@ async def service(task: Task) -> None:
         logs.set_up(Path(folder) / "log", "info")
         database = Database(f"sqlite:///{folder}/benchmark.db")
         await database.open()
-        account = await accounts.ensure(
-            database, 1, "benchmark", "binance", Environment.DEMO, now(), local(task.port)
-        )
+        account = await accounts.ensure(database, 1, "benchmark", "binance", Environment.DEMO, now(), local(task.port))
         journal = DatabaseJournal(database)
 
         async def opened(of: Account) -> Gateway:

@@ -174,7 +174,7 @@ class Front:
                 await self._keep_on()
         finally:
             self._stopping = True
-            self._charts.close()
+            await self._charts.end()
             await self._end()
 
     async def _keep_on(self) -> None:

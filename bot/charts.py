@@ -24,6 +24,8 @@ PATIENCE = 20.0
 """Seconds that one picture may take, the start of the painter included."""
 IDLE = 300.0
 """Seconds without work after which the painter is let go: it holds some 60 MB."""
+LAST = 0.5
+"""Seconds that the painter may take to be gone."""
 OURS = "TRELLIS_"
 """Variables of ours that the painter has no business with."""
 
@@ -152,6 +154,15 @@ class Charts:
                 limit=2**24,
             )
         return self._painter
+
+    async def end(self) -> None:
+        """Let the painter go and see it gone."""
+        painter = self._painter
+        self.close()
+        if painter is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST):
+                    await painter.wait()
 
     def close(self) -> None:
         """Let the painter go."""

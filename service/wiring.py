@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 VERSION = "0.1.0"
 SETTLE_SECONDS = 3.0
+CHECK_SECONDS = 30.0
 ALIVE_SECONDS = 10.0
 ALIVE_LIMIT = 60.0
 
@@ -233,6 +234,7 @@ async def run(
         rules_hours=choice.rules_hours,
         keepalive_minutes=choice.keepalive_minutes,
     )
+    schedule.every("database", CHECK_SECONDS, lambda: _check(database, stop))
     schedule.every("alive", ALIVE_SECONDS, lambda: _touch(settings.home / "alive"), soon=True)
     try:
         async with asyncio.TaskGroup() as parts:
@@ -283,6 +285,17 @@ async def _settled(desk: Desk, stop: asyncio.Event) -> None:
     """Until every account is reached for the first time: the first look shall not show what is only starting."""
     while not stop.is_set() and (not desk.accounts() or not all(row.ok for row in desk.health())):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+
+
+async def _check(database: Database, stop: asyncio.Event) -> None:
+    """End the service where another one has the database: two on one account would trade against each other."""
+    try:
+        await database.check()
+    except Unusable as error:
+        log.error("database_unusable", error=str(error))  # the journal waits; orders rest on the exchange
+    except Locked as taken:
+        log.critical("database_taken", pid=taken.pid, host=taken.host)
+        stop.set()
 
 
 async def _touch(file: Path) -> None:

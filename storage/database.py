@@ -25,6 +25,8 @@ from storage.tables import Lease
 
 BUSY_SECONDS = 15
 """How long a writer waits for another process (a `users add`, a backup)."""
+LINGER_SECONDS = 2.0
+"""How long PostgreSQL may take to see that a killed service is gone."""
 _ADVISORY = "hashtextextended('trellis/' || current_schema(), 0)"
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -140,14 +142,30 @@ class Database:
         return sqlite.insert(rows) if self.is_sqlite else postgresql.insert(rows)
 
     async def check(self) -> None:
-        """Whether the database answers and is still ours alone; raises Unusable."""
+        """Whether the database answers and is still ours alone; raises Unusable, and Locked where it is another's.
+
+        PostgreSQL's lock dies with its session, also when only the network or the server broke: it is taken again.
+        """
         try:
             async with self.reading() as session:
                 await session.execute(text("SELECT 1"))
-            if self._guard is not None:
-                await self._guard.execute(text("SELECT 1"))
+            if self._guard is not None and not await self._holds():
+                raise await self._holder()
         except (OSError, SQLAlchemyError) as error:
             raise Unusable(f"{self!r}: {_plain(error)}") from None
+
+    async def _holds(self) -> bool:
+        """Whether the lock is ours; the session that has it may ask again and again."""
+        assert self._guard is not None
+        try:
+            return bool(await self._guard.scalar(text(f"SELECT pg_try_advisory_lock({_ADVISORY})")))
+        except DBAPIError:
+            lost = self._guard
+            if not await self._claim_session():
+                return False
+            await lost.invalidate()
+            await lost.close()
+            return True
 
     def _connect(self) -> SteadyConnection:
         assert self.path is not None
@@ -160,7 +178,12 @@ class Database:
         return self._file is not None or self._guard is not None
 
     async def _claim(self) -> None:
-        is_ours = self._claim_file() if self.path is not None else await self._claim_session()
+        if self.path is not None:
+            is_ours = self._claim_file()
+        else:
+            end = time.monotonic() + LINGER_SECONDS
+            while not (is_ours := await self._claim_session()) and time.monotonic() < end:
+                await asyncio.sleep(0.1)
         if not is_ours:
             raise await self._holder()
 

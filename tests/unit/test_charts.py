@@ -75,7 +75,7 @@ async def test_the_painter_is_another_process_and_paints_each_content_once() -> 
         await painter.wait()
         size(await charts.png(a_map(price=102.0)))
     finally:
-        charts.close()
+        await charts.end()
 
 
 async def test_what_cannot_be_drawn_is_said_and_the_next_picture_is_made() -> None:
@@ -85,7 +85,7 @@ async def test_what_cannot_be_drawn_is_said_and_the_next_picture_is_made() -> No
             await charts.png(a_map(theme="purple"))
         size(await charts.png(a_map()))
     finally:
-        charts.close()
+        await charts.end()
 
 
 def test_the_painter_sees_nothing_of_ours_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:

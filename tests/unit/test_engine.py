@@ -510,3 +510,28 @@ def test_a_refusal_that_overtakes_its_quote_is_tried_again_without_another_quote
     assert pit.engine.handle(Tick(pit.now + 1_000)) == []
     (again,) = pit.engine.handle(Tick(pit.now + 6_000))
     assert isinstance(again, Place) and again.cid == order.cid
+
+
+def test_a_bot_whose_orders_never_arrived_is_not_forgotten_but_places_them():
+    pit = Pit(neutral())
+    pit.begin()
+    pit.engine.handle(Start(pit.now))
+    pit.snapshot(deliver=False)
+    for order in list(pit.engine.orders.values()):
+        pit.engine.handle(Uncertain(pit.now, order.cid))
+    assert pit.engine.status is Status.RUNNING
+    pit.snapshot()
+    pit.settle()
+    assert pit.engine.status is Status.RUNNING
+    assert len(pit.resting()) == 10
+
+
+def test_right_after_a_resume_nothing_rests_and_nobody_is_forgotten():
+    pit = Pit(neutral())
+    pit.start()
+    pit.handle(Pause(pit.now))
+    pit.settle()
+    pit.engine.handle(Resume(pit.now))
+    pit.restart(pit.engine.checkpoint())
+    assert pit.engine.status is Status.RUNNING
+    assert len(pit.resting()) == 10
