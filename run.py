@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bot.localchat import server as localchat
 from bot.words import translated as _
-from service import backtests, logs, people, wiring
+from service import archive, backtests, logs, people, wiring
 from service import check as checks
 from service import demo as demos
 from service import settings as choices
@@ -27,6 +27,8 @@ from trading.sandbox import server as exchange
 app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
 app.add_typer(people.keys_commands, name="keys")
 app.add_typer(people.users_commands, name="users")
+app.command()(archive.backup)
+app.command()(archive.restore)
 app.command("backtest")(backtests.backtest)
 
 # --------------------------------------------------------------------------- the service

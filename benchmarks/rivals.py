@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from service import logs
 import msgspec
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 
+from service import logs
 from storage import accounts
 from storage.books import DatabaseBooks
 from storage.database import Database

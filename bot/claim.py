@@ -7,6 +7,7 @@ for a while, and guessing it is slow, for one person as for many.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import secrets
@@ -90,6 +91,38 @@ def drawn(now: int) -> Code:
 def plain(text: str) -> str:
     """A code as it is compared: however it was typed."""
     return "".join(letter for letter in text.upper() if letter.isalnum())
+
+
+class WrongToken(Exception):
+    """Telegram knows no such bot."""
+
+
+async def first_owner(
+    token: str,
+    api: str,
+    database: Database,
+    clock: Callable[[], int],
+    stop: asyncio.Event,
+    show: Callable[[str, str], None],
+) -> int:
+    """Who claims the bot; `show` gets each code with the bot's user name. 0 where `stop` came first.
+
+    Raises WrongToken.
+    """
+    bot = telegram_bot(token, api)
+    try:
+        async with asyncio.TaskGroup() as parts:
+            claim = parts.create_task(Claim(bot, database, clock, show).run(), name="claim")
+            stopping = parts.create_task(stop.wait(), name="stop")
+            await asyncio.wait({claim, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            claim.cancel()
+            stopping.cancel()
+        return 0 if claim.cancelled() else claim.result()
+    except* InvalidToken:
+        raise WrongToken from None
+    finally:
+        with contextlib.suppress(TelegramError):
+            await bot.shutdown()
 
 
 class Claim:

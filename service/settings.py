@@ -18,7 +18,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 FILE = Path(__file__).resolve().parents[1] / "settings.toml"
 URL = r"^(https?://[^\s/]+)?$"
-NOT_OURS = {"TRELLIS_DATA", "TRELLIS_LIVE_SYMBOL", "TRELLIS_PROCESS_TOKEN"}
+NOT_OURS = {"TRELLIS_DATA", "TRELLIS_LIVE_SYMBOL", "TRELLIS_PROCESS_TOKEN", "TRELLIS_SEED"}
+NOT_OURS |= {"TRELLIS_TEST_POSTGRES", "TRELLIS_TRIAL_MINUTES"}
 """Read by the tests only (no setting may bear its name); passed between the demo's processes."""
 
 

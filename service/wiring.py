@@ -16,11 +16,10 @@ from typing import Any, TypeVar
 
 import structlog
 from msgspec import Struct
-from telegram.error import InvalidToken, TelegramError
 
 from alerts.schedule import Schedule, first_jobs
 from bot.app import Front
-from bot.claim import Claim, telegram_bot
+from bot.claim import WrongToken, first_owner
 from bot.words import translated as _
 from service.settings import Settings
 from storage import accounts, users
@@ -146,20 +145,10 @@ async def claimed(database: Database, chat: Chat, stop: asyncio.Event, show: Cal
 
     Raises Trouble.
     """
-    bot = telegram_bot(chat.token, chat.api)
     try:
-        async with asyncio.TaskGroup() as parts:
-            claim = parts.create_task(Claim(bot, database, now, show).run(), name="claim")
-            stopping = parts.create_task(stop.wait(), name="stop")
-            await asyncio.wait({claim, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            claim.cancel()
-            stopping.cancel()
-        return 0 if claim.cancelled() else claim.result()
-    except* InvalidToken:
+        return await first_owner(chat.token, chat.api, database, now, stop, show)
+    except WrongToken:
         raise Trouble(_("Telegram refuses the token: check TRELLIS_TELEGRAM_TOKEN.")) from None
-    finally:
-        with contextlib.suppress(TelegramError):
-            await bot.shutdown()
 
 
 def keys_of(settings: Settings) -> list[Keys]:

@@ -159,7 +159,7 @@ class Database:
         assert self._guard is not None
         try:
             return bool(await self._guard.scalar(text(f"SELECT pg_try_advisory_lock({_ADVISORY})")))
-        except DBAPIError:
+        except SQLAlchemyError:
             lost = self._guard
             if not await self._claim_session():
                 return False
@@ -181,9 +181,11 @@ class Database:
         if self.path is not None:
             is_ours = self._claim_file()
         else:
-            end = time.monotonic() + LINGER_SECONDS
-            while not (is_ours := await self._claim_session()) and time.monotonic() < end:
+            is_ours = await self._claim_session()
+            for _ in range(0 if is_ours else round(LINGER_SECONDS / 0.1)):
                 await asyncio.sleep(0.1)
+                if is_ours := await self._claim_session():
+                    break
         if not is_ours:
             raise await self._holder()
 

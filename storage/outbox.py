@@ -188,30 +188,33 @@ async def sent(database: Database, parcels: Sequence[int], message_id: int) -> N
 
 
 async def urge(database: Database, parcels: Sequence[int], message_id: int, times: int, next_at: int) -> None:
-    """Told for the `times`th time by this message; again at `next_at` unless acknowledged before."""
-    await _change(
-        database, parcels, state="urged", message_id=message_id, claimed=None, attempts=times, next_at=next_at
-    )
+    """Told for the `times`th time by this message; again at `next_at` unless acknowledged before, even just now."""
+    table = tables.Outbox
+    told = {"state": "urged", "message_id": message_id, "claimed": None, "attempts": times, "next_at": next_at}
+    async with database.session() as session:
+        for at in range(0, len(parcels), AT_ONCE):
+            some = (col(table.id).in_(parcels[at : at + AT_ONCE]), col(table.state).in_(("pending", "urged")))
+            await session.execute(update(table).where(*some).values(**told))
 
 
 async def acknowledge(database: Database, chat: int, message: int, row: int = 0, up_to: int = 0) -> int:
     """Somebody has seen what `message` told, or this row, or everything up to that one; how many waited for it."""
     table = tables.Outbox
     which = or_(col(table.message_id) == message, col(table.id) == row, col(table.id) <= up_to)
-    return await _settle(database, col(table.chat) == chat, which)
+    is_under_way = (col(table.state) == "pending") & col(table.claimed).is_not(None)  # seen before that was noted
+    return await _settle(database, or_(col(table.state) == "urged", is_under_way), col(table.chat) == chat, which)
 
 
 async def settle(database: Database, account: int, bot: int, kinds: Sequence[str]) -> int:
     """What these notices asked for is over by itself: they are not told again."""
     table = tables.Outbox
-    return await _settle(
-        database, col(table.account) == account, col(table.bot) == bot, col(table.kind).in_(list(kinds))
-    )
+    whose = (col(table.account) == account, col(table.bot) == bot, col(table.kind).in_(list(kinds)))
+    return await _settle(database, col(table.state) == "urged", *whose)
 
 
 async def _settle(database: Database, *which: Any) -> int:
     async with database.session() as session:
-        change = update(tables.Outbox).where(col(tables.Outbox.state) == "urged", *which).values(state="sent")
+        change = update(tables.Outbox).where(*which).values(state="sent", claimed=None)
         return len((await session.execute(change.returning(col(tables.Outbox.id)))).all())
 
 

@@ -43,7 +43,7 @@ def test_a_grid_is_made_by_pressing_buttons_and_its_pairs_are_told(living: Servi
         assert word in preview
     assert living.books()["orders"] == [], "nothing is traded before it is confirmed"
     chat.press(wizard, "create and start")
-    assert "60 orders" in chat.seen("started")["text"]
+    assert "started" in chat.seen("60 orders placed")["text"]
     assert sum(order["status"] == "NEW" for order in living.books()["orders"]) >= 50
     pair = chat.seen("pair", "pairs so far", seconds=150)
     assert "DEMO" in pair["text"] and len(living.books()["fills"]) >= 2

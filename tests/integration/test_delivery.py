@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from bot import live, notify
 from bot.app import Front
+from bot.menu import Screen
 from storage import outbox, preferences, users
 from tests.fakes import OWNER, a_card
 from tests.house import House, now
@@ -248,3 +249,37 @@ async def test_a_card_of_somebody_who_was_removed_is_drawn_no_more(
         house.desk.put(replace(card, matched=Decimal("77.5")))
         await asyncio.sleep(1.5)
         assert "+77.50" not in "".join(await told(house))
+
+
+# --------------------------------------------------------------------------- edits
+
+
+async def test_of_edits_that_wait_for_one_message_only_the_newest_is_sent(house: House) -> None:
+    async with house.open() as front:
+        message = await front.panel.send(OWNER, Screen("0"))
+        changes = house.chat.store.listen()
+        await asyncio.gather(*(front.panel.edit(OWNER, message, Screen(str(number))) for number in range(1, 9)))
+        edits = [event["message"]["text"] for event in drained(changes) if event["type"] == "edit"]
+        assert edits[-1] == "8" and len(edits) <= 2
+
+
+async def test_an_outage_holds_up_no_order(house: House) -> None:
+    house.desk.put(a_card(1))
+    async with house.open():
+        await house.hand.types("/version", "Trellis")
+        await house.hand.outage("hang")
+        began = time.monotonic()
+        for number in range(200):
+            await house.notice(NoticeKind.PAIR, f"p{number}", 1, profit="1", buy="1", sell="2", qty="1")
+        assert time.monotonic() - began < 5, "writing a notice waits for nobody"
+        await house.desk.pause(1, OWNER)
+        assert house.desk.calls == [("pause", 1)]
+        await house.hand.outage("off")
+        await settled(house)
+
+
+def drained(queue: asyncio.Queue) -> list[dict]:  # type: ignore[type-arg]
+    found = []
+    while not queue.empty():
+        found.append(queue.get_nowait())
+    return found

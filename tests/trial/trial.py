@@ -162,6 +162,9 @@ class Run:
 
     async def begin(self) -> None:
         """Create and start the bots, now and then with things going wrong already; `help` does what was missed."""
+        for client in self.clients.values():
+            for symbol in LISTINGS:  # it cannot be changed any more beside a resting order
+                await client.signed("POST", "/fapi/v1/marginType", symbol=symbol, marginType="ISOLATED")
         hard = self.chance.random() < 0.4
         if hard:
             await self.exchange.ask("go")
@@ -177,7 +180,7 @@ class Run:
             if hard and self.chance.random() < 0.15:
                 await self.kill()
                 await self.until_up()
-        for account in ACCOUNTS:  # after the starts: beside resting orders the margin type cannot be set
+        for account in ACCOUNTS:
             await self.foreign_again(account)
         await self.exchange.ask("go")
 

@@ -446,6 +446,13 @@ class Venue:
         events, floor.pending = floor.pending, []
         return events
 
+    def count_from(self, number: int) -> None:
+        """Give the coming orders, trades and income rows numbers above `number`."""
+        floor = self._floor
+        floor.orders, floor.transactions = number, number
+        for market in self._markets.values():
+            market.trades = number
+
     def snapshot(self) -> VenueState:
         """A copy of everything, ready for msgspec."""
         floor = self._floor

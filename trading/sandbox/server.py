@@ -87,6 +87,11 @@ class Sandbox:
             exchange.burning = set(saved.burning)
             for market in saved.venue.markets:
                 exchange.tapes[market.instrument.symbol].last_id = market.trades
+        else:
+            # one that begins anew never gives a number again that a client may have kept from before
+            venue.count_from(exchange.started)
+            for tape in exchange.tapes.values():
+                tape.last_id = exchange.started
         exchange.open_accounts(self.options.accounts)
         return exchange
 
