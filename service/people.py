@@ -18,7 +18,7 @@ from service import wiring
 from service.terminal import Debug, File, Home, fail, loaded, log_to, plainly, screen
 from storage import accounts, users
 from storage.users import Role
-from trading.gateways.binance.signing import PEM, signer
+from trading.gateways.catalog import PEM, check_keys
 from trading.model import Environment
 from trading.ports import Broken, Credentials
 
@@ -144,7 +144,7 @@ def asked() -> Credentials:
         fail(_("Key and secret are two lines of letters and digits, as the exchange shows them."))
     credentials = Credentials(key, secret)
     try:
-        signer(credentials)
+        check_keys(credentials)
     except Broken as error:
         fail(_("This private key cannot be used: {why}.").format(why=error))
     return credentials

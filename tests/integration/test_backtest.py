@@ -11,8 +11,7 @@ from decimal import Decimal as D
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from run import app
 

@@ -24,6 +24,8 @@ PURE = (
         if path.stem not in {"__init__", *READS_FILES}
     ),
     "trading.core",
+    "trading.parameters",
+    "trading.plan",
     "trading.strategies",
     *WIRE,
 )

@@ -17,7 +17,7 @@ NAME = "tab12.1.0.1"
 def view() -> View:
     """A bot with two slots: slot 0 bought at 100 and rests its sell, slot 1 rests its sell at 102."""
 
-    def order(number: int, name: str, side: str, price: str, status: str = "NEW", executed: str = "0") -> dict[str, Any]:
+    def order(number: int, name: str, side: str, price: str, status: str = "NEW", executed: str = "0") -> Any:
         return {
             "orderId": number, "clientOrderId": name, "symbol": "X", "side": side, "price": price,
             "origQty": "1", "executedQty": executed, "status": status,

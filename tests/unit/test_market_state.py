@@ -71,6 +71,15 @@ class TestVenue:
         assert (order.status, order.price, venue.trades("a")) == (Status.NEW, D("64999.9"), [])
         assert venue.open_orders("a") == [order]
 
+    def test_numbers_go_on_above_those_of_an_exchange_that_was_there_before(self) -> None:
+        venue = quoted()
+        venue.count_from(1_000)
+        order = venue.place("a", market(BUY, "0.02"), 2)
+        (trade,) = venue.trades("a")
+        rows = [row.tran_id for row in venue.income("a") if row.trade_id == trade.trade_id]
+        assert (order.order_id, trade.trade_id) == (1_001, 1_001)
+        assert rows and min(rows) > 1_000
+
     def test_on_a_path_nothing_stands_at_the_touch(self) -> None:
         assert walking().top(BTC) == (None, None)
 

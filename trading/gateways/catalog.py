@@ -6,6 +6,8 @@ from weakref import WeakValueDictionary
 
 from trading.gateways.binance import wire
 from trading.gateways.binance.gateway import BinanceGateway
+from trading.gateways.binance.signing import PEM as PEM
+from trading.gateways.binance.signing import signer
 from trading.gateways.limiter import Address
 from trading.model import Bracket, Environment, Instrument
 from trading.ports import Account, Broken, Credentials, Endpoints, Gateway
@@ -35,6 +37,11 @@ def local(port: int, host: str = "127.0.0.1") -> Endpoints:
     return Endpoints(
         rest=f"http://{host}:{port}", ws_api=f"ws://{host}:{port}/ws-fapi/v1", streams=f"ws://{host}:{port}"
     )
+
+
+def check_keys(credentials: Credentials) -> None:
+    """Whether these can sign at all; Broken says what is wrong with them."""
+    signer(credentials)
 
 
 def open_gateway(account: Account, credentials: Credentials, allow_withdraw: bool = False) -> Gateway:
