@@ -111,15 +111,16 @@ class Front:
         self._wizard = Wizard(desk, database, self._pages, self._actions, clock)
         self._editing = Editing(desk, database, self._pages, seals, clock)
         self._charts = Charts()
+        self._journal = Journal(database, clock)
         rooms = (
             Panicking(desk, self._pages, self.panel, seals, clock),
             Charting(desk, database, self._pages, self._charts, clock),
             Accounting(desk, self._pages, seals, clock),
             Settling(database),
+            self._journal,
         )
         self._commands = Commands(self._pages, self._wizard, self._editing, rooms, version)
         self._late = Late(clock)
-        self._journal = Journal(database, clock)
         self._live = Live(database, self.panel, self._budget, self._pages.show, lambda: self._is_up)
         self._courier = Courier(
             database, self.panel, self._budget, self._answers, clock, tells_fills, self._live.card
@@ -296,7 +297,7 @@ class Front:
         if text.startswith("/"):
             name, _, rest = text[1:].partition(" ")
             name = name.partition("@")[0].lower()
-            reply = await self._asked(self._obeyed(reader, name, rest.strip()))
+            reply = await self._asked(self._commands.obey(reader, name, rest.strip()))
             try:
                 await self._send(reader, message, reply)
             finally:
@@ -322,11 +323,6 @@ class Front:
             return Reply(await self._editing.typed(reader, question, text))
         except Declined as no:
             return declined(no, await self._pages.anywhere(reader, Press("grid", question.bot)))
-
-    async def _obeyed(self, reader: Reader, name: str, rest: str) -> Reply:
-        if name == "audit":
-            return await self._journal.page(reader, Press("audit", 0, rest))
-        return await self._commands.obey(reader, name, rest)
 
     async def _on_other(self, update: Update, context: ContextTypes.DEFAULT_TYPE) -> None:
         if update.message is not None:
@@ -404,10 +400,6 @@ class Front:
             return Reply(await self._pages.anywhere(reader, press), say("outdated"), alert=True)
         if press.verb == "ack":
             return await self._acknowledged(reader, query, press)
-        if press.verb == "audit":
-            return await self._journal.page(reader, press)
-        if press.verb == "audit_csv":
-            return await self._journal.table(reader, press)
         if press.verb == "open" and query.message is not None:  # who looks at the grid has seen the notice
             await outbox.acknowledge(self._database, reader.id, query.message.message_id)
         if self._actions.has(press.verb):

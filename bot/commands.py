@@ -23,7 +23,7 @@ _PAGES = {
     "help": "help",
     "profit": "profit",
 }
-_ROOMS = ("panic", "accounts", "settings")
+_ROOMS = ("panic", "accounts", "settings", "audit")
 """Commands that open a room of the same name."""
 
 

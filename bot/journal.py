@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -33,6 +33,11 @@ class Journal:
         self._database = database
         self._clock = clock
         self._written = 0
+
+    @property
+    def verbs(self) -> dict[str, Callable[[Reader, Press], Awaitable[Reply]]]:
+        """Its room in the chat."""
+        return {"audit": self.page, "audit_csv": self.table}
 
     async def note(self, reader: Reader, action: str, target: str, outcome: str) -> None:
         """A database that cannot be written is told elsewhere; the log has the entry then."""
