@@ -1,4 +1,4 @@
-"""Notices as messages: whatever stands in a name or an exchange's words, Telegram can parse it and shows it as it is."""
+"""Notices as messages: whatever stands in a name or an exchange's words, Telegram can parse and shows as it is."""
 
 from __future__ import annotations
 
