@@ -14,6 +14,7 @@ from storage.database import Database
 from storage.journal import DatabaseJournal
 from storage.vault import open_vault
 from trading.gateways.catalog import local, open_gateway
+from trading.live import desk, worker
 from trading.live.desk import Desk
 from trading.model import Environment
 from trading.ports import Credentials
@@ -488,3 +489,40 @@ async def test_a_stored_account_is_forgotten_with_its_keys(bench, tmp_path):
         assert [each.name for each in bench.desk.accounts()] == ["demo"]
         with pytest.raises(accounts.NoKeys):
             await accounts.credentials(bench.database, vault, kept.id)
+
+
+async def test_a_touch_that_moved_while_the_stream_was_silent_is_read_at_the_next_audit(bench, monkeypatch):
+    monkeypatch.setattr(worker, "SILENT", 0)
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        one = bench.desk._workers[bench.account]
+        await bench.fault(stall={"market": 60_000})
+        venue = bench.sandbox.exchange.venue
+        venue.reach("BTCUSDT", D(64500), now())  # no order there: nothing but the touch says so
+        await asyncio.sleep(0.2)
+        assert one.quotes["BTCUSDT"].bid > D(64900)
+        await bench.desk.audit_bots()
+        assert one.quotes["BTCUSDT"].bid < D(64600)
+        assert bench.desk.card(bot).price == D(64500)
+
+
+async def test_an_account_that_cannot_be_read_holds_up_the_audit_of_no_other(bench, monkeypatch):
+    monkeypatch.setattr(desk, "AUDIT_PATIENCE", 0.2)
+
+    class Stuck:
+        """A worker whose venue never answers."""
+
+        async def audit(self) -> None:
+            await asyncio.Event().wait()
+
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        workers = bench.desk._workers
+        bench.desk._workers = {0: Stuck(), **workers}
+        before = bench.desk._bots[bot].engine.kept.read_from
+        async with asyncio.timeout(5):
+            await bench.desk.audit_bots()
+        bench.desk._workers = workers
+        await bench.until(lambda: bench.desk._bots[bot].engine.kept.read_from > before)

@@ -65,6 +65,7 @@ class Report(Struct):
         for each in self.violations:
             rows.append(f"  run {each.run}, heal {each.heal}, second {each.seconds:.0f}: {each.evidence}")
             rows += [f"    {what}" for what in each.what]
+            rows += [f"      {deed[:160]}" for deed in each.deeds[-20:]]
         return "\n".join(rows)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.test_venue import BTC, BUY, GTD, GTX, SELL, limit, market, new_venue, quoted, refusal, walking
+from tests.unit.test_venue import BTC, BUY, FOK, GTD, GTX, SELL, limit, market, new_venue, quoted, refusal, walking
 from trading.core.broker import Broker
 from trading.core.venue import Status, Venue
 from trading.messages import Accepted, Amend, CancelRefused, Filled, Foreign, Reconcile
@@ -79,6 +79,40 @@ class TestVenue:
         rows = [row.tran_id for row in venue.income("a") if row.trade_id == trade.trade_id]
         assert (order.order_id, trade.trade_id) == (1_001, 1_001)
         assert rows and min(rows) > 1_000
+
+    def test_fill_or_kill_counts_what_stands_up_to_its_price_and_no_further(self) -> None:
+        venue = new_venue()
+        venue.set_quote(BTC, D("64999.9"), D(1), D(65000), D(1), 1, [(D(64990), D(1))], [(D(65010), D(1))])
+        venue.drain()
+        assert refusal(venue, limit(BUY, "65005", "1.5", FOK)).code == -5021
+        assert venue.place("a", limit(BUY, "65010", "1.5", FOK), 2).status is Status.FILLED
+        assert venue.place("a", limit(SELL, "64990", "1.5", FOK), 3).status is Status.FILLED
+
+    def test_on_a_path_fill_or_kill_fills_whole_where_it_crosses(self) -> None:
+        venue = walking()
+        assert refusal(venue, limit(BUY, "64900", "0.5", FOK)).code == -5021
+        assert venue.place("a", limit(BUY, "65100", "0.5", FOK), 2).status is Status.FILLED
+
+    def test_on_a_path_an_amended_order_rests_where_it_does_not_cross(self) -> None:
+        venue = walking()
+        order = venue.place("a", limit(BUY, "64000"), 2)
+        venue.amend("a", BTC, order.order_id, None, BUY, D(64500), order.qty, 3)
+        assert (order.is_open, venue.trades("a"), venue.edges(BTC)[0]) == (True, [], D(64500))
+
+    def test_reduce_only_orders_that_still_fit_stay_as_they_are(self) -> None:
+        venue = quoted()
+        venue.place("a", market(BUY, "0.02"), 2)
+        orders = [venue.place("a", limit(SELL, at, "0.006", reduce_only=True), 3) for at in ("66000", "67000")]
+        venue.place("a", market(SELL, "0.005"), 4)
+        assert [(order.qty, order.is_open) for order in orders] == [(D("0.006"), True)] * 2
+
+    def test_a_funding_of_nothing_is_told_to_nobody(self) -> None:
+        venue = walking()
+        venue.place("a", market(BUY), 2)
+        venue.drain()
+        before = venue.income("a")
+        venue.settle_funding(BTC, D(0), 3)
+        assert (venue.drain(), venue.income("a")) == ([], before)
 
     def test_on_a_path_nothing_stands_at_the_touch(self) -> None:
         assert walking().top(BTC) == (None, None)

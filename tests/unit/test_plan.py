@@ -376,6 +376,12 @@ def test_liquidation_inside_the_range_names_ways_out_that_work(direction: str, a
     assert passes(line.format(58000, 72000, 25) + " margin=cross", at)
 
 
+def test_a_leverage_at_which_the_orders_would_be_too_small_is_no_way_out() -> None:
+    values = refused("BTCUSDT long 58000-72000 20 70u 25x", "65000")["liquidation_inside"]
+    assert values["leverage"] == ""
+    assert refused("BTCUSDT long 58000-72000 20 70u 12x", "65000").keys() == {"below_minimum"}
+
+
 def test_bounds_that_leave_too_little_room_for_the_levels_are_no_way_out() -> None:
     coarse = replace(BTC, tick_size=D(10), maker_fee=D(0), taker_fee=D(0))
     values = refused("BTCUSDT long 58000-62100 400 500000u 25x", "62000", instrument=coarse)["liquidation_inside"]

@@ -102,6 +102,12 @@ class TestThePath:
         cost = sum(map(D, range(60, 65)), D(0)) * 1000 * D("0.01")
         assert found.unmatched == D("0.05") * 50000 - cost - cost * D("0.0002")
 
+    def test_no_funding_is_settled_before_the_trigger_was_reached(self) -> None:
+        rates = Rules(funding=((MINUTE, D("0.01")), (3 * MINUTE, D("0.01"))))
+        line = "BTCUSDT long 60000-70000 10 per_order=0.010 trigger=64000"
+        found = run(line, flat(65000, 65000, 64000, 64000), rates)
+        assert found.funding == D("-0.01") * D("0.06") * 64000
+
     def test_a_stretch_without_rows_changes_nothing(self) -> None:
         tape, nothing = flat(65000, 64000, 65000), Stretch([], (0, 1, 2, 3), [], [], [])
         whole, gaps = replay(TEN, tape), replay(TEN, tape[:1])

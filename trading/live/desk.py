@@ -45,6 +45,8 @@ log = structlog.get_logger("desk")
 
 RULES_AGE = 24 * 3_600_000
 """How long symbol rules are fresh, ms."""
+AUDIT_PATIENCE = 20.0
+"""Seconds after which the next audit may come though one account is still being read."""
 REVIVE_AFTER = 2.0
 """Seconds until a broken session is built again from its checkpoint."""
 
@@ -710,9 +712,10 @@ class Desk:
     # ------------------------------------------------------------------ the scheduler's
 
     async def audit_bots(self) -> None:
-        """Reconcile every live bot (each minute)."""
-        for worker in self._workers.values():
-            await worker.audit()
+        """Reconcile every live bot (each minute); an account that cannot be read holds up no other."""
+        audits = [self._spawn(worker.audit()) for worker in self._workers.values()]
+        if audits:
+            await asyncio.wait(audits, timeout=AUDIT_PATIENCE)
 
     async def keep_alive(self) -> None:
         """Refresh what venues let expire, such as Binance's listenKey."""

@@ -15,6 +15,8 @@ from trading.ports import Account, Gateway, Journal, TradingError
 log = structlog.get_logger("worker")
 
 Open = Callable[[Account], Awaitable[Gateway]]
+SILENT = 10_000
+"""A quote older than this, ms, is asked for at the next audit."""
 SAY_AFTER = 5_000
 """A connection that is back within this time, ms, was not worth a message."""
 
@@ -46,6 +48,7 @@ class Worker:
         self._open = open_gateway
         self._down_since: int | None = clock()
         self._was_told = False
+        self._is_auditing = False
         self._is_cold = True
         self._watched: set[str] = set()
 
@@ -188,7 +191,28 @@ class Worker:
             await self.gateway.unwatch(symbol, self._on_market)
 
     async def audit(self) -> None:
-        """Reconcile every bot (scheduler, each minute)."""
-        if self.is_up:
+        """Reconcile every bot (scheduler, each minute); one that is still under way is enough."""
+        if not self.is_up or self._is_auditing:
+            return
+        self._is_auditing = True
+        try:
+            await self._requote()
             for session in list(self.sessions.values()):
                 await session.reconcile()
+        finally:
+            self._is_auditing = False
+
+    async def _requote(self) -> None:
+        """Read the touch where the stream was silent: what moved while it was down nobody says again."""
+        assert self.gateway is not None
+        for symbol in list(self._watched):
+            known = self.quotes.get(symbol)
+            if known is not None and self.gateway.now() - known.time < SILENT:
+                continue
+            try:
+                found = await self.gateway.quote(symbol)
+            except TradingError as error:
+                log.info("no_quote", symbol=symbol, error=str(error))
+                return
+            if self.quotes.get(symbol) is known:
+                self._on_market(symbol, found)
