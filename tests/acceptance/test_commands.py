@@ -209,7 +209,7 @@ def test_the_service_trades_with_token_and_keys_and_ends_in_order_as_in_a_contai
             chat = Chat(environment["TRELLIS_TELEGRAM__API"] + "/")
             made = chat.asked("/new ETHUSDT neutral 2900-3500 20 2000u 3x", "create and start")
             chat.press(made["id"], "create and start")
-            assert "20 orders" in chat.seen("started")["text"]
+            chat.seen("started", "20 orders placed")
             service.send_signal(signal.SIGTERM)
             began = time.monotonic()
             assert service.wait(15) == 0 and time.monotonic() - began < 10
