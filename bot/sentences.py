@@ -321,6 +321,8 @@ SENTENCES: dict[str, str] = {
     "w_step": "{count} · step {step}",
     "w_investment": "How much do you invest, in {quote}? Tap, or type an amount.",
     "w_free": "Free balance: {free}",
+    "w_way_invest": "Invest {amount}",
+    "w_way_grids": "Use {count} grids",
     "w_share": "{percent} % · {amount}",
     "w_leverage": "Which leverage? More of it makes orders larger and liquidation nearer. "
     "Tap, or type 1 to {most}.",

@@ -295,7 +295,7 @@ class Wizard:
         try:
             shown = await self._desk.preview(draft.account, draft.fields)
         except Declined as no:
-            return preview.missing(draft, badge, words.refusals(no))
+            return preview.missing(draft, badge, no)
         return preview.preview(draft, shown, badge, self._clock())
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from html import escape
 
 from bot import form, numbers, words
 from bot.form import Draft
 from bot.menu import Button, Press, Screen
-from bot.screens.wizard import go
+from bot.screens.wizard import answer, go
 from bot.words import say
 from trading.model import Spacing
-from trading.views import Preview
+from trading.views import Declined, Preview
 
 VALID = 5 * 60
 """Seconds for which a preview may be acted on: prices move."""
@@ -32,11 +32,26 @@ def preview(draft: Draft, it: Preview, badge: str, now: int) -> Screen:
     return Screen("\n\n".join(groups), _rows(draft, now))
 
 
-def missing(draft: Draft, badge: str, sentence: str) -> Screen:
-    """A draft that cannot be previewed: why, and the way to mend it."""
+def missing(draft: Draft, badge: str, no: Declined) -> Screen:
+    """A draft that cannot be previewed: why, and the ways to mend it."""
     text = f"🧭 <b>{say('w_title')}</b> · <b>{badge}</b>\n{escape(form.describe(draft), quote=False)}"
-    rows = ((go(draft, say("b_edit"), "edit", "primary"), go(draft, say("b_refresh"), "preview")), (_cancel(draft),))
-    return Screen(f"{text}\n\n⚠️ {escape(sentence, quote=False)}", rows)
+    ways = tuple(_ways_out(draft, no))
+    edit = go(draft, say("b_edit"), "edit", "" if ways else "primary")
+    rows = (*((way,) for way in ways), (edit, go(draft, say("b_refresh"), "preview")), (_cancel(draft),))
+    return Screen(f"{text}\n\n⚠️ {escape(words.refusals(no), quote=False)}", rows)
+
+
+def _ways_out(draft: Draft, no: Declined) -> Iterator[Button]:
+    """What a refusal itself names as enough, one tap away."""
+    for refusal in no.refusals:
+        least, most = refusal.values.get("least", ""), refusal.values.get("most", "")
+        if refusal.code == "below_minimum":
+            if least and "per_order" not in draft.fields:
+                yield answer(draft, say("w_way_invest", amount=numbers.number(least)), "investment", least, "primary")
+            if grids := refusal.values.get("most_grids"):
+                yield answer(draft, say("w_way_grids", count=grids), "grids", grids, "primary")
+        elif refusal.code == "over_balance" and most and Decimal(most) > 0:
+            yield answer(draft, say("w_way_invest", amount=numbers.number(most)), "investment", most, "primary")
 
 
 def _rows(draft: Draft, now: int) -> tuple[tuple[Button, ...], ...]:

@@ -22,7 +22,7 @@ from tests.unit.test_form import WHOLE
 from trading.model import Side
 from trading.parameters.vocabulary import PARAMETERS
 from trading.ports import Account
-from trading.views import BalanceRow, HealthRow, LevelRow, OrderRow, PositionRow, Refusal
+from trading.views import BalanceRow, Declined, HealthRow, LevelRow, OrderRow, PositionRow, Refusal
 
 NASTY = '<b>x</b> & "co" {0} %s'
 FIELDS = {"symbol": "BTCUSDT", "direction": "neutral", "lower": "58000", "upper": "72000", "grids": "40",
@@ -356,9 +356,24 @@ def test_foreign_text_never_becomes_markup(name: str) -> None:
     it = a_card(symbol=name, base=name, reason=name, account_name=name)
     row = OrderRow(name, 1, "1", Side.BUY, Decimal(1), Decimal(1), Decimal(0), NOW)
     draft = Draft("abcdefgh", 1, fields={"symbol": name})
+    unknown = Declined(Refusal("unknown_symbol", {"symbol": name, "nearest": name}))
     for shown in (
         card.card(it, NOW), grids.grids([it]), confirm.stop(it, seal), orders.orders([(account, [row])], NOW),
-        wizard.account(draft, [account]), preview.missing(draft, "DEMO", name), wizard.example(name),
+        wizard.account(draft, [account]), preview.missing(draft, "DEMO", unknown), wizard.example(name),
         health.health([HealthRow(f"account:{name}", False, name)], NOW, name), home.home([it], (), name),
     ):  # fmt: skip
         read(shown)
+
+
+def test_a_draft_that_is_too_small_offers_what_would_do_one_tap_away() -> None:
+    no = Declined(
+        Refusal(
+            "below_minimum",
+            {"grids": "29", "min_notional": "50", "min_qty": "0.001", "least": "3022.89", "most_grids": "10"},
+        ),
+        Refusal("over_balance", {"investment": "9000", "most": "4000"}),
+    )
+    shown = preview.missing(WHOLE, "DEMO", no)
+    captions = [button.text for row in shown.rows for button in row]
+    assert captions[:3] == ["Invest 3,022.89", "Use 10 grids", "Invest 4,000"]
+    assert [row[0].press.argument for row in shown.rows[:2]] == ["investment=3022.89", "grids=10"]
