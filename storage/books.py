@@ -135,14 +135,22 @@ class DatabaseBooks:
             }
             for symbol, each in rules.items()
         ]
+        drawn = self._database.insert(tables.SymbolRules)
+        # two may save at once: on PostgreSQL neither sees what the other has just deleted or put there
+        drawn = drawn.on_conflict_do_update(
+            index_elements=["venue", "environment", "symbol"],
+            set_={"rules": drawn.excluded.rules, "fetched": drawn.excluded.fetched},
+        )
         async with self._database.session() as session:
             await session.execute(
                 delete(tables.SymbolRules).where(
-                    col(tables.SymbolRules.venue) == venue, col(tables.SymbolRules.environment) == environment
+                    col(tables.SymbolRules.venue) == venue,
+                    col(tables.SymbolRules.environment) == environment,
+                    col(tables.SymbolRules.symbol).not_in(list(rules)),
                 )
             )
             if rows:
-                await session.execute(self._database.insert(tables.SymbolRules), rows)
+                await session.execute(drawn, sorted(rows, key=lambda row: str(row["symbol"])))
 
     async def audit(self, user: int, action: str, target: str, outcome: str, now: int) -> None:
         await audit.add(self._database, audit.Entry(now, user, action, target, outcome))

@@ -445,6 +445,13 @@ async def test_rules_are_replaced_as_a_whole_per_venue_and_environment(database:
     assert await books.rules("binance", "testnet") == (6, {"BTCUSDT": KNOWN})
 
 
+async def test_rules_saved_by_several_at_once_are_there_once(database: Database) -> None:
+    books = DatabaseBooks(database)
+    many = {f"S{n}USDT": KNOWN for n in range(50)}
+    await asyncio.gather(*(books.save_rules("binance", "demo", 5, many) for _ in range(8)))
+    assert await books.rules("binance", "demo") == (5, many)
+
+
 async def test_rules_written_by_another_version_count_as_not_cached(database: Database) -> None:
     books = DatabaseBooks(database)
     await books.save_rules("binance", "demo", 5, {"BTCUSDT": KNOWN})
