@@ -115,8 +115,8 @@ class Checkpoint(Struct):
     close_turn: int = 0
     close_done: Decimal = ZERO
     """Filled of the present closing order."""
-    has_rested: bool = False
-    """Whether the venue took an order of ours since the start or the last resume: from then on it must know us."""
+    rested: ClientOrderId | None = None
+    """The latest order of ours that the venue took since the start or the last resume: a venue must know its name."""
     transition: int = 0
     started: int = 0
     """When the present run began, ms."""
@@ -459,7 +459,7 @@ class Engine:
         self.moves += 1
         order.take(event, event.time)
         order.order_id = event.order_id
-        self.kept.has_rested = True
+        self.kept.rested = event.cid
         if order.status is OrderStatus.WORKING:
             self._diff((event.cid.slot,))
 
@@ -701,8 +701,8 @@ class Engine:
         self._diff_all()
 
     def _is_forgotten(self, snap: Snapshot, resting: dict[ClientOrderId, Working]) -> bool:
-        """A running bot none of whose names the venue knows: it lost its books, or these are not its books."""
-        if self.status is not Status.RUNNING or not self.kept.has_rested or self.strategy is None:
+        """A running bot none of whose names the venue knows, not even one that it took itself: it lost its books."""
+        if self.status is not Status.RUNNING or self.kept.rested not in snap.absent or self.strategy is None:
             return False
         if resting or snap.fills or snap.over:
             return False
@@ -773,7 +773,7 @@ class Engine:
                 working.order_id,
             )
             self.holds.release(cid.slot)
-            self.kept.has_rested = True
+            self.kept.rested = cid
             return
         self.strays.setdefault(cid, self._now)
         self._intents.append(Cancel(self.instrument.symbol, cid))
@@ -807,7 +807,7 @@ class Engine:
         self._beyond_since = 0
         self.is_verified = False
         self._move(move)
-        self.kept.has_rested = False
+        self.kept.rested = None
         self.holds.release_all()
         self._diff_all()
 
@@ -857,7 +857,7 @@ class Engine:
 
     def _on_resume(self, command: Resume) -> None:
         self._move(Move.RESUME)
-        self.kept.has_rested = False
+        self.kept.rested = None
         self.holds.release_all()
         assert self.strategy is not None
         self.strategy.obey(command)
