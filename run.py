@@ -268,6 +268,9 @@ def sandbox(
     strict_encoding: Annotated[
         bool, typer.Option("--strict-encoding", help="Parameters not percent-encoded before signing are refused.")
     ] = False,
+    legacy_avg_price: Annotated[
+        bool, typer.Option("--legacy-avg-price", help="Placements answer avgPrice and cumQuote, as before 2026-06-30.")
+    ] = False,
     log: Annotated[Path | None, typer.Option(hidden=True)] = None,
     debug: Debug = False,
 ) -> None:
@@ -294,6 +297,7 @@ def sandbox(
         day=day,
         strict_routes=strict_routes,
         strict_encoding=strict_encoding,
+        legacy_avg_price=legacy_avg_price,
     )
     logs.set_up(log, "debug" if debug else "info", masking=logs.Masking(opening.secret for opening in openings))
     try:

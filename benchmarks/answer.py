@@ -19,94 +19,24 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
 from benchmarks import calibration
-from benchmarks.rivals import RIVALS, SECRET, SYMBOL, Task
+from benchmarks.ears import Watch, listen
+from benchmarks.rivals import RIVALS, SYMBOL, Pair, Task
+from benchmarks.service import SECRET
 from trading.model import Side
 from trading.sandbox.drive import reach
-from trading.sandbox.feeds import Feed
 from trading.sandbox.options import Opening, Options
 from trading.sandbox.server import Sandbox
 
 MIDDLE = 65_000
 SPAN = 10_000
-ORDER_EVERY = 52
-"""ms: a client that keeps to the 1,200 orders a minute of exchangeInfo sends no quicker; ours would begin to wait."""
-BIGGER_THAN_PONG = 64
-"""Bytes: what a client sends on its order socket is either a pong or a request."""
-
-
-class Watch:
-    """When a fill was told, and when the answer to it came, by one monotonic clock."""
-
-    def __init__(self) -> None:
-        self.told = 0
-        self.answered: asyncio.Future[int] | None = None
-
-    def arm(self) -> asyncio.Future[int]:
-        """The next fill counts; the future is its answer's time, ns after it was told."""
-        self.told = 0
-        self.answered = asyncio.get_running_loop().create_future()
-        return self.answered
-
-    def tell(self, frame: bytes) -> None:
-        if not self.told and b'"ORDER_TRADE_UPDATE"' in frame and b'"FILLED"' in frame:
-            self.told = time.perf_counter_ns()
-
-    def hear(self, data: bytes) -> None:
-        heard = time.perf_counter_ns()
-        if self.told and len(data) > BIGGER_THAN_PONG and self.answered is not None and not self.answered.done():
-            self.answered.set_result(heard - self.told)
-
-
-class Heard(asyncio.Protocol):
-    """Stands before a connection's own protocol and tells when bytes came."""
-
-    def __init__(self, inner: Any, watch: Watch) -> None:
-        self._inner = inner
-        self._watch = watch
-
-    def data_received(self, data: bytes) -> None:
-        self._watch.hear(data)
-        self._inner.data_received(data)
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in ("data_received", "_inner", "_watch", "__class__"):
-            return object.__getattribute__(self, name)
-        return getattr(object.__getattribute__(self, "_inner"), name)
-
-
-class Told:
-    """Stands before a feed's socket and tells when a frame is written."""
-
-    def __init__(self, inner: Any, watch: Watch) -> None:
-        self._inner = inner
-        self._watch = watch
-
-    def send_frame(self, frame: bytes, kind: Any) -> Awaitable[None]:
-        self._watch.tell(frame)
-        sending: Awaitable[None] = self._inner.send_frame(frame, kind)
-        return sending
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-def tap(feed: Feed, watch: Watch) -> None:
-    """Listen in on one socket of the sandbox."""
-    socket: Any = feed.socket
-    if feed.kind == "wsapi":
-        transport = socket._req.transport
-        transport.set_protocol(Heard(transport.get_protocol(), watch))
-    elif feed.listens_to_user:
-        feed.socket = Told(socket, watch)  # type: ignore[assignment]
 
 
 # --------------------------------------------------------------------------- one run
@@ -136,7 +66,7 @@ class Arena:
         nest = (1 if is_inner else -1) * step // 20
         others = [name for name in names if name != "service"]
         self.tasks = {
-            name: Task(name, 0, str(MIDDLE - step + nest * rank), str(MIDDLE - nest * rank), grids, profile)
+            name: Task(name, 0, (Pair(str(MIDDLE - step + nest * rank), str(MIDDLE - nest * rank)),), grids, profile)
             for name, rank in [("service", 0), *((name, 1 + n) for n, name in enumerate(others))]
             if name in names
         }
@@ -146,10 +76,10 @@ class Arena:
 
     def steps(self) -> Iterator[tuple[str, Side, Decimal]]:
         """Whose order fills next, on which side, at what price: all the way down, all the way up, for ever."""
-        down = sorted(self.tasks.values(), key=lambda task: -float(task.low))
-        up = sorted(self.tasks.values(), key=lambda task: float(task.high))
-        whole = [(task.name, Side.BUY, Decimal(task.low)) for task in down]
-        whole += [(task.name, Side.SELL, Decimal(task.high)) for task in up]
+        down = sorted(self.tasks.values(), key=lambda task: -float(task.pair.low))
+        up = sorted(self.tasks.values(), key=lambda task: float(task.pair.high))
+        whole = [(task.name, Side.BUY, Decimal(task.pair.low)) for task in down]
+        whole += [(task.name, Side.SELL, Decimal(task.pair.high)) for task in up]
         return itertools.cycle(whole)
 
     def open_sides(self, name: str) -> list[Side]:
@@ -174,8 +104,7 @@ class Arena:
                 raise SystemExit(f"not up: {', '.join(missing)}")
             await asyncio.sleep(0.05)
         await asyncio.sleep(1)
-        for feed in list(self.sandbox.exchange.hub.feeds):
-            tap(feed, self.watch)
+        listen(self.sandbox.exchange, self.watch)
 
     async def end(self) -> None:
         for child in self.children:
@@ -194,7 +123,7 @@ class Arena:
             before = self.open_sides(name)
             answered = self.watch.arm()
             reach(self.sandbox.exchange, SYMBOL, price)
-            took = await asyncio.wait_for(answered, 10)
+            took = (await asyncio.wait_for(answered, 10))[0]
             await asyncio.sleep(gap * chance.uniform(0.7, 1.3))
             expected = sorted([*before, side.opposite], key=str)
             expected.remove(side)
@@ -274,11 +203,6 @@ def main() -> None:
     parser.add_argument("--profile", default="", help="a cProfile file for the service (its times are then useless)")
     parser.add_argument("--json", type=Path, help="write figures and all times here")
     given = parser.parse_args()
-    clients = given.clients.count(",") + 1
-    if clients * given.gap < ORDER_EVERY:
-        parser.error(
-            f"with {clients} clients --gap must be at least {ORDER_EVERY / clients:.0f}: 1,200 orders a minute"
-        )
     runs = [asyncio.run(run(given, is_inner=bool(number % 2))) for number in range(given.repeat)]
     machine = calibration.nanoseconds()
     show(runs, machine)

@@ -15,7 +15,6 @@ import hmac
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,19 +24,26 @@ import msgspec
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks.service import OWNER, SECRET, working
 from service import logs
-from storage import accounts
-from storage.books import DatabaseBooks
-from storage.database import Database
-from storage.journal import DatabaseJournal
-from trading.gateways.catalog import local, open_gateway
+from service.wiring import now
 from trading.live.desk import Desk
-from trading.model import Environment
-from trading.ports import Account, Credentials, Gateway
 
 SYMBOL = "BTCUSDT"
-SECRET = "benchmarksecret"
 QTY = "0.010"
+
+
+class Pair(Struct, frozen=True, array_like=True):
+    """An order that goes back and forth between two prices."""
+
+    low: str
+    """Where it buys."""
+    high: str
+    symbol: str = SYMBOL
+    qty: str = QTY
+
+    def price(self, side: str) -> str:
+        return self.low if side == "BUY" else self.high
 
 
 class Task(Struct, frozen=True):
@@ -45,10 +51,9 @@ class Task(Struct, frozen=True):
 
     name: str
     port: int
-    low: str
-    """Its buy price."""
-    high: str
-    grids: int
+    pairs: tuple[Pair, ...]
+    """One, but for the bare client, which may have any number."""
+    grids: int = 0
     profile: str = ""
 
     @property
@@ -59,13 +64,12 @@ class Task(Struct, frozen=True):
     def socket(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
-    def answer(self, side: str) -> tuple[str, str]:
-        """Side and price of the order that answers a fill on `side`."""
-        return ("SELL", self.high) if side == "BUY" else ("BUY", self.low)
+    @property
+    def pair(self) -> Pair:
+        return self.pairs[0]
 
 
-def now() -> int:
-    return time.time_ns() // 1_000_000
+OTHER = {"BUY": "SELL", "SELL": "BUY"}
 
 
 # --------------------------------------------------------------------------- the bare client
@@ -86,16 +90,17 @@ class UserEvent(Struct):
     o: Update | None = None
 
 
-def order(task: Task, number: int, side: str, price: str, window: int = 5000) -> bytes:
-    """A signed post-only `order.place`: parameters sorted, joined, HMAC-SHA256."""
+def order(task: Task, number: int, side: str, which: int = 0, window: int = 5000) -> bytes:
+    """A signed post-only `order.place` of one pair: parameters sorted, joined, HMAC-SHA256."""
+    pair = task.pairs[which]
     params: dict[str, Any] = {
         "apiKey": task.name,
-        "newClientOrderId": f"{task.name}-{number}",
-        "price": price,
-        "quantity": QTY,
+        "newClientOrderId": f"{task.name}-{which}-{number}",
+        "price": pair.price(side),
+        "quantity": pair.qty,
         "recvWindow": window,
         "side": side,
-        "symbol": SYMBOL,
+        "symbol": pair.symbol,
         "timeInForce": "GTX",
         "timestamp": now(),
         "type": "LIMIT",
@@ -123,21 +128,24 @@ async def bare(task: Task) -> None:
     """`websockets`, msgspec and HMAC: a reaction written into the loop, no ledger, no state, no second thoughts."""
     key = await listen_key(task)
     decode = msgspec.json.Decoder(UserEvent).decode
+    tickers = "/".join(sorted({f"{pair.symbol.lower()}@bookTicker" for pair in task.pairs}))
     async with (
         connect(f"{task.socket}/ws-fapi/v1", compression=None, proxy=None) as orders,
         connect(f"{task.socket}/private/ws?listenKey={key}", compression=None, proxy=None) as user,
-        connect(f"{task.socket}/public/ws/{SYMBOL.lower()}@bookTicker", compression=None, proxy=None) as quotes,
+        connect(f"{task.socket}/public/ws/{tickers}", compression=None, proxy=None) as quotes,
         asyncio.TaskGroup() as group,
     ):
         group.create_task(drain(orders))
         group.create_task(drain(quotes))
-        number = 1
-        await orders.send(order(task, number, "BUY", task.low), text=True)
+        for which in range(len(task.pairs)):
+            await orders.send(order(task, 0, "BUY", which), text=True)
+        number = 0
         while True:
             event = decode(await user.recv(decode=False))
             if event.e == "ORDER_TRADE_UPDATE" and event.o is not None and event.o.x == "FILLED":
                 number += 1
-                await orders.send(order(task, number, *task.answer(event.o.side)), text=True)
+                which = int(event.o.client_id.split("-")[1])
+                await orders.send(order(task, number, OTHER[event.o.side], which), text=True)
 
 
 # --------------------------------------------------------------------------- nothing: what transport and venue cost
@@ -164,14 +172,14 @@ async def floor(task: Task) -> None:
         connect(url, compression=None, proxy=None, create_connection=Reflex) as user,
     ):
         number, side = 1, "BUY"
-        await orders.send(order(task, number, side, task.low), text=True)
+        await orders.send(order(task, number, side), text=True)
         ready = b""
 
         def prepare() -> None:
             nonlocal number, side, ready
             number += 1
-            side, price = task.answer(side)
-            ready = order(task, number, side, price, window=60_000)
+            side = OTHER[side]
+            ready = order(task, number, side, window=60_000)
 
         def react(data: bytes) -> None:
             if b'"FILLED"' in data and b"ORDER_TRADE" in data:
@@ -211,14 +219,14 @@ async def ccxt_pro(task: Task) -> None:
         await exchange.load_markets()
         watching = asyncio.ensure_future(exchange.watch_orders(symbol))
         await asyncio.sleep(1)
-        await exchange.create_order_ws(symbol, "limit", "buy", float(QTY), float(task.low), {"postOnly": True})
+        await exchange.create_order_ws(symbol, "limit", "buy", float(QTY), float(task.pair.low), {"postOnly": True})
         while True:
             for each in await watching:
                 if each["status"] == "closed" and each["id"] not in done:
                     done.add(each["id"])
-                    side, price = task.answer(each["side"].upper())
+                    side = OTHER[each["side"].upper()]
                     await exchange.create_order_ws(
-                        symbol, "limit", side.lower(), float(QTY), float(price), {"postOnly": True}
+                        symbol, "limit", side.lower(), float(QTY), float(task.pair.price(side)), {"postOnly": True}
                     )
             watching = asyncio.ensure_future(exchange.watch_orders(symbol))
     finally:
@@ -232,25 +240,8 @@ async def service(task: Task) -> None:
     """Desk, gateway, engine and a journal that commits on SQLite; only the chat is missing."""
     with tempfile.TemporaryDirectory() as folder:
         logs.set_up(Path(folder) / "log", "info")
-        database = Database(f"sqlite:///{folder}/benchmark.db")
-        await database.open()
-        account = await accounts.ensure(database, 1, "benchmark", "binance", Environment.DEMO, now(), local(task.port))
-        journal = DatabaseJournal(database)
-
-        async def opened(of: Account) -> Gateway:
-            return open_gateway(of, Credentials(task.name, SECRET))
-
-        desk = Desk(DatabaseBooks(database), journal, opened, now)
-        flusher = asyncio.create_task(journal.run())
-        try:
-            await desk.open()
-            await trade(task, desk, account.id)
-        finally:
-            await desk.close()
-            flusher.cancel()
-            await asyncio.gather(flusher, return_exceptions=True)
-            await journal.close()
-            await database.close()
+        async with working(f"sqlite:///{folder}/benchmark.db", task.port, [task.name]) as work:
+            await trade(task, work.desk, work.accounts[task.name])
 
 
 async def trade(task: Task, desk: Desk, account: int) -> None:
@@ -258,8 +249,8 @@ async def trade(task: Task, desk: Desk, account: int) -> None:
     while not desk.health()[0].ok:
         await asyncio.sleep(0.05)
     raw = {"symbol": SYMBOL, "direction": "NEUTRAL", "lower": "60000", "upper": "70000", "grids": str(task.grids)}
-    bot = await desk.create(1, account, raw | {"investment": str(500 * task.grids), "leverage": "5"}, "once")
-    await desk.start(bot, 1)
+    bot = await desk.create(OWNER, account, raw | {"investment": str(500 * task.grids), "leverage": "5"}, "once")
+    await desk.start(bot, OWNER)
     profile = cProfile.Profile() if task.profile else None
     if profile is not None:
         profile.enable()

@@ -93,18 +93,20 @@ class Commands:
         if number is not None:
             return Reply(await self._pages.grid(reader, Press("grid", number)))
         cards = self._pages.cards(reader)
-        if len(cards) == 1 and not rest:
-            return Reply(await self._pages.grid(reader, Press("grid", cards[0].id)))
         if not cards:
             return Reply(grids.grids(cards))
-        return Reply(grids.choose(cards, say("which_grid"), "grid"))
+        named = grids.named(cards, rest)
+        if len(named) == 1:
+            return Reply(await self._pages.grid(reader, Press("grid", named[0].id)))
+        return Reply(grids.choose(named or cards, say("which_grid"), "grid"))
 
     async def _stop(self, reader: Reader, rest: str) -> Reply:
         if not reader.can_act:
             return Reply(self.plain(say("viewers_look")))
         number = _number(rest)
-        verb = "pick_stop" if number is None else "ask_stop"
-        return Reply(await self._pages.show(reader, Press(verb, number or 0)))
+        if number is not None:
+            return Reply(await self._pages.show(reader, Press("ask_stop", number)))
+        return Reply(await self._pages.show(reader, Press("pick_stop", 0, rest)))
 
     async def _cancel(self, reader: Reader) -> Reply:
         if await self._editing.clear(reader):

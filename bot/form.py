@@ -44,6 +44,20 @@ class Draft(Struct, frozen=True):
     """The chat message that shows it."""
 
 
+class Amounts(Struct, frozen=True):
+    """Bounds of the investment; None where nobody can say."""
+
+    least: Decimal | None = None
+    most: Decimal | None = None
+
+
+class Leverages(Struct, frozen=True):
+    """Bounds of the leverage, both within what the instrument allows."""
+
+    least: int
+    most: int
+
+
 def fields_of(step: str) -> tuple[str, ...]:
     return FIELDS.get(step, (step,))
 
@@ -136,6 +150,11 @@ def _bounds(parameter: Parameter) -> str:
     return ""
 
 
+def has_choice(parameter: Parameter) -> bool:
+    """Whether there is more than one value that it may have."""
+    return parameter.least is None or parameter.least != parameter.most
+
+
 def shown(parameter: Parameter, value: str) -> str:
     """A canonical value as a reader likes it."""
     if parameter.kind in (Kind.CHOICE, Kind.FLAG):
@@ -148,12 +167,13 @@ def shown(parameter: Parameter, value: str) -> str:
 def describe(draft: Draft) -> str:
     """The draft in one short line."""
     fields = draft.fields
-    parts = [fields.get("symbol", ""), words.value_of(fields["direction"]) if "direction" in fields else ""]
+    named = (fields.get("symbol", ""), words.value_of(fields["direction"]) if "direction" in fields else "")
+    parts = [" ".join(part for part in named if part)]
     if "lower" in fields and "upper" in fields:
         parts.append(f"{numbers.number(fields['lower'])} – {numbers.number(fields['upper'])}")
     if "grids" in fields:
         parts.append(words.count("grid", int(fields["grids"])))
-    return " ".join(part for part in parts if part)
+    return " · ".join(part for part in parts if part)
 
 
 # --------------------------------------------------------------------------- presets
@@ -184,6 +204,12 @@ def ranges(direction: str, price: Decimal, tick: Decimal) -> list[Range]:
         if 0 < lower < upper:
             found.append(Range(less, more, lower, upper))
     return found
+
+
+def round_up(money: Decimal) -> Decimal:
+    """An amount that is at least `money`, of three digits: what a person would have typed."""
+    quantum = max(Decimal(1).scaleb(money.adjusted() - 2), Decimal("0.01"))
+    return (money / quantum).quantize(Decimal(1), rounding="ROUND_CEILING") * quantum
 
 
 def round_price(price: Decimal, tick: Decimal) -> Decimal:

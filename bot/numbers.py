@@ -63,7 +63,7 @@ def near(value: Decimal) -> str:
 
 def percent(fraction: Decimal, places: int = 2) -> str:
     """A fraction as per cent."""
-    return f"{rounded(fraction * 100, places)} %"
+    return f"{rounded(fraction * 100, places)}%"
 
 
 def clock(ms: int) -> str:

@@ -200,13 +200,14 @@ class Pages:
         return seal
 
     async def pick_stop(self, reader: Reader, press: Press) -> Screen:
-        """`/stop` without a number."""
+        """`/stop` without a number, perhaps with a symbol."""
         live = [it for it in self.cards(reader) if it.status.upper() in home.LIVE]
-        if len(live) == 1:
-            return await self.ask_stop(reader, Press("ask_stop", live[0].id))
+        meant = grids.named(live, press.argument)
+        if len(meant) == 1:
+            return await self.ask_stop(reader, Press("ask_stop", meant[0].id))
         if not live:
             return grids.grids(self.cards(reader)).with_notice(say("nothing_to_stop"))
-        return grids.choose(live, say("which_grid"), "ask_stop")
+        return grids.choose(meant or live, say("which_grid"), "ask_stop")
 
     async def ask_start(self, reader: Reader, press: Press) -> Screen:
         it = self.card_of(reader, press.target)

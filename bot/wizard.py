@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from bot import form, presets, words
+from bot import form, limits, presets, words
 from bot.access import Reader
 from bot.actions import Actions
 from bot.form import Draft
@@ -145,7 +145,7 @@ class Wizard:
             return {"symbol": (await self._desk.resolve(draft.account, text)).symbol}
         if step == "investment" and text.strip().endswith("%"):
             share = Decimal(PARAMETERS["reserve"].read(text).rstrip("%"))
-            free = await self._free(draft)
+            free = (await self._amounts(draft)).most
             if free is not None:
                 text = f"{(free * share / 100).quantize(Decimal('0.01'), rounding='ROUND_DOWN'):f}"
         return form.read(step, text)
@@ -261,9 +261,11 @@ class Wizard:
         try:
             instrument = await self._instrument(draft)
             if draft.step == "leverage":
-                return wizard.leverage(draft, badge, instrument.max_leverage)
+                most = min(instrument.max_leverage, form.LEVERAGES[-1])
+                suits = await limits.leverages(self._desk, draft, most)
+                return wizard.leverage(draft, badge, instrument.max_leverage, suits)
             if draft.step == "investment":
-                return wizard.investment(draft, badge, instrument.quote, await self._free(draft))
+                return wizard.investment(draft, badge, instrument.quote, await self._amounts(draft))
             quote = await self._desk.price(draft.account, instrument.symbol)
             price = instrument.round_price((quote.bid + quote.ask) / 2)
             usual = presets.swing(await self._candles(draft, instrument.symbol))
@@ -282,20 +284,22 @@ class Wizard:
     async def _instrument(self, draft: Draft) -> Instrument:
         return await self._desk.resolve(draft.account, draft.fields.get("symbol", ""))
 
-    async def _free(self, draft: Draft) -> Decimal | None:
-        """What may be invested in this account, None while the venue does not say."""
-        with contextlib.suppress(Declined):
-            quote = (await self._instrument(draft)).quote
-            for row in await self._desk.balances():
-                if row.account == draft.account and row.asset == quote:
-                    return row.available
-        return None
+    async def _amounts(self, draft: Draft) -> form.Amounts:
+        """What may be invested; where the plan itself is refused, the balance is the most."""
+        found = await limits.amounts(self._desk, draft)
+        if found.most is not None:
+            return found
+        quote = (await self._instrument(draft)).quote
+        for row in await self._desk.balances():
+            if row.account == draft.account and row.asset == quote:
+                return replace(found, most=row.available)
+        return found
 
     async def _preview(self, draft: Draft, badge: str) -> Screen:
         try:
             shown = await self._desk.preview(draft.account, draft.fields)
         except Declined as no:
-            return preview.missing(draft, badge, no)
+            return preview.missing(draft, badge, no, await limits.amounts(self._desk, draft))
         return preview.preview(draft, shown, badge, self._clock())
 
 
@@ -315,5 +319,5 @@ def _bare(draft: Draft, badge: str) -> Screen:
     if draft.step == "leverage":
         return wizard.leverage(draft, badge, 20)
     if draft.step == "investment":
-        return wizard.investment(draft, badge, "USDT", None)
+        return wizard.investment(draft, badge, "USDT")
     return wizard.range_(draft, badge, None, None)

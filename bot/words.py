@@ -22,6 +22,7 @@ from bot.sentences import (
     PARAMETERS,
     REASONS,
     REFUSALS,
+    SAID_BY,
     SENTENCES,
     STATUSES,
     VALUES,
@@ -74,13 +75,16 @@ def refusal(no: Refusal) -> str:
         details = ", ".join(f"{key} {value}" for key, value in no.values.items())
         return say("refused_unknown", code=no.code.replace("_", " "), details=f" ({details})" if details else "")
     values = {key: _word(key, value, key in FRACTIONS.get(no.code, ())) for key, value in no.values.items()}
+    if no.code == "unknown_parameter":
+        values["name"] = no.values.get("name", "")
     return " ".join(_filled(part, values) for part in parts if _has_all(part, no.values))
 
 
 def refusals(declined: Declined | Iterable[Refusal]) -> str:
     """All of them, a line each."""
-    several = declined.refusals if isinstance(declined, Declined) else declined
-    return "\n".join(refusal(no) for no in several)
+    several = list(declined.refusals if isinstance(declined, Declined) else declined)
+    codes = {no.code for no in several}
+    return "\n".join(refusal(no) for no in several if not codes & SAID_BY.get(no.code, frozenset()))
 
 
 def reason(code: str) -> str:
@@ -139,6 +143,8 @@ class Told(Struct, frozen=True):
 CRITICAL = frozenset(
     {NoticeKind.PAUSED, NoticeKind.FAILED, NoticeKind.FINISHED, NoticeKind.ERROR, NoticeKind.DISCONNECTED}
 )
+ASKED = frozenset({"user", "asked"})
+"""Reasons that a person gave by pressing: nobody is told why."""
 UNTOLD = frozenset({NoticeKind.FILL})
 """What may be switched off, because the pair is told."""
 
@@ -147,7 +153,8 @@ def notice(told: Notice) -> Told:
     """What to write for `told`."""
     title, lines = NOTICES[told.kind.value]
     values = _spoken(told.values)
-    body = [_filled(line, values) for line in lines if _has_all(line, told.values)]
+    known = told.values if told.values.get("reason") not in ASKED else told.values | {"reason": ""}
+    body = [_filled(line, values) for line in lines if _has_all(line, known)]
     return Told(
         _filled(title, values), "\n".join(body), told.kind in CRITICAL, told.kind in (NoticeKind.PAIR, NoticeKind.FILL)
     )

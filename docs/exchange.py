@@ -40,8 +40,8 @@ STREAMS = {
 EVENTS = {
     "ORDER_TRADE_UPDATE": "orders, fills, liquidations (`autoclose-…`), deleveragings (`adl_autoclose`)",
     "TRADE_LITE": "before the ORDER_TRADE_UPDATE of the same fill",
-    "ACCOUNT_UPDATE": "ORDER, FUNDING_FEE, DEPOSIT, WITHDRAW, MARGIN_TRANSFER",
-    "ACCOUNT_CONFIG_UPDATE": "leverage",
+    "ACCOUNT_UPDATE": "ORDER, FUNDING_FEE, DEPOSIT, WITHDRAW, MARGIN_TRANSFER, MARGIN_TYPE_CHANGE",
+    "ACCOUNT_CONFIG_UPDATE": "leverage, multi-assets mode",
     "ALGO_UPDATE": "conditional orders",
     "MARGIN_CALL": "once when the maintenance margin reaches 80 % of the margin balance",
     "listenKeyExpired": "the socket then stays open and silent",
@@ -49,14 +49,14 @@ EVENTS = {
 SESSION = {"session.logon": "Ed25519 keys; others are refused with -4056", "session.status": "", "session.logout": ""}
 ABSENT = {
     "Hedge mode": "can be set and read; an order in it is refused with -1020",
-    "Multi-assets mode": "refused with -1020",
+    "Multi-assets mode": "can be set, read and told; USDT is the only collateral, so no sum differs",
     "BNB for fees": "`feeBurn` is kept, but nobody has BNB, so fees stay in USDT",
     "Convert (`/fapi/v1/convert/*`)": "-5000",
     "Downloads (`/fapi/v1/*/asyn`)": "-5000",
     "`/fapi/v1/pmAccountInfo`, `/fapi/v1/tradingSchedule`, `/fapi/v1/stock/contract`": "-5000",
     "`/futures/data/*`": "answer with empty lists: a sandbox has no crowd to count",
     "`/fapi/v1/indexInfo`, `<s>@compositeIndex`, `!assetIndex@arr`, `tradingSession`": "empty, or silent streams",
-    "ACCOUNT_CONFIG_UPDATE `ai`, STRATEGY_UPDATE, GRID_UPDATE": "nothing here sets them off",
+    "STRATEGY_UPDATE, GRID_UPDATE": "nothing here sets them off",
     "Trades and quotes of one symbol from two files": "one file per symbol; captured streams hold both",
     "Delivery contracts": "snapshots may hold them; only USDT perpetuals are listed",
     "RPI orders": "refused with -1115; the RPI book is the plain book",

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from trading.core import placing
 from trading.core.engine import Engine
-from trading.messages import Closed, Event, Filled, Snapshot
+from trading.messages import Closed, Disconnected, Filled, Snapshot
 from trading.strategies.grid import Grid
 
 
@@ -23,11 +24,15 @@ class CountsTwice(Engine):
 class ForgetsPartials(Engine):
     """A fill that does not complete its order is not booked."""
 
-    def _count(self, fill):
-        order = self._mine(fill.cid)
-        if order is not None and order.executed + fill.qty < order.qty:
-            return []
-        return super()._count(fill)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        right = self.ledger.count
+
+        def wrong(fill: Filled):
+            order = self.mine(fill.cid)
+            return (order is None or order.executed + fill.qty >= order.qty) and right(fill)
+
+        self.ledger.count = wrong
 
 
 class _Twisted(Engine):
@@ -84,34 +89,33 @@ class NeverTurns(_Twisted):
 class CountsSnapshotsAgain(Engine):
     """Fills that were counted are counted again when a Snapshot holds them."""
 
-    def _unfold(self, snap: Snapshot) -> None:
-        for fill in snap.fills:
-            self.ledger.books.trades.discard(fill.trade)
-        super()._unfold(snap)
+    def handle(self, event):
+        if isinstance(event, Snapshot):
+            self.ledger.books.trades -= {fill.trade for fill in event.fills}
+        return super().handle(event)
 
 
 class LosesFunding(Engine):
     """Funding is only booked when the stream brings it, not from a Snapshot."""
 
-    def _unfold(self, snap: Snapshot) -> None:
-        super()._unfold(msgspec.structs.replace(snap, fundings=()))
+    def handle(self, event):
+        return super().handle(msgspec.structs.replace(event, fundings=()) if isinstance(event, Snapshot) else event)
 
 
 class TakesCancelsForFills(Engine):
     """An order that is gone is taken for filled, as pollers of open orders do."""
 
-    def _on_closed(self, event: Closed) -> None:
-        order = self._mine(event.cid)
-        if order is not None and self.strategy is not None and isinstance(event.cid.slot, int):
-            self._drop(event.cid.slot)
-            rest = order.qty - order.executed
-            fill = Filled(
-                event.time, event.cid, 10**9 + self.moves, order.side, order.price, rest, order.qty * 0, "USDT",
-                order.qty / order.qty, True,
-            )  # fmt: skip
-            self._diff(self._count(fill))
-            return
-        super()._on_closed(event)
+    def handle(self, event):
+        order = self.mine(event.cid) if isinstance(event, Closed) else None
+        if order is None or not isinstance(order.cid.slot, int):
+            return super().handle(event)
+        self.drop(order.cid.slot)
+        rest = order.qty - order.executed
+        fill = Filled(
+            event.time, event.cid, 10**9 + self.moves, order.side, order.price, rest, order.qty * 0, "USDT",
+            order.qty / order.qty, True,
+        )  # fmt: skip
+        return super().handle(fill)
 
 
 class WrongSignForShorts(Engine):
@@ -130,11 +134,13 @@ class WrongSignForShorts(Engine):
 class ActsWhileDeaf(Engine):
     """Acts on what it last knew though the line is down."""
 
-    def _on_disconnected(self, event: Event) -> None:
-        super()._on_disconnected(event)
-        self.orders.clear()
-        self.is_synced = True
-        self._diff_all()
+    def handle(self, event):
+        intents = super().handle(event)
+        if isinstance(event, Disconnected):
+            self.orders.clear()
+            self.is_synced = True
+            placing.diff_all(self)
+        return intents
 
 
 FAULTS: dict[str, tuple[Callable[..., Engine], bool]] = {

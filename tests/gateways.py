@@ -131,6 +131,7 @@ class Gate:
         self._server: asyncio.Server | None = None
         self._through: set[asyncio.StreamWriter] = set()
         self._deaf: set[asyncio.StreamWriter] = set()
+        self._is_deaf = False
         self.is_shut = False
         self.port = 0
 
@@ -146,9 +147,13 @@ class Gate:
             for writer in self._through:
                 writer.transport.abort()
 
-    def deafen(self) -> None:
-        """What goes through now stays open, and nothing comes through it any more: a network that is gone."""
+    def deafen(self, newcomers: bool = False) -> None:
+        """What goes through now stays open, and nothing comes through it any more: a network that is gone.
+
+        `newcomers`: and whoever comes later gets no answer either.
+        """
         self._deaf |= self._through
+        self._is_deaf = newcomers
 
     async def close(self) -> None:
         self.shut()
@@ -163,6 +168,8 @@ class Gate:
             return
         inner, outer = await asyncio.open_connection("127.0.0.1", self._port)
         self._through.add(outer)
+        if self._is_deaf:
+            self._deaf |= {writer, outer}
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump(reader, outer))
             group.create_task(self._pump(inner, writer))
@@ -201,10 +208,10 @@ class Bench:
         return [self.trader("key", "wrong"), self.trader("nobody", "secret")]
 
     @asynccontextmanager
-    async def gate(self) -> AsyncIterator[Gate]:
-        """A door before the WebSocket API alone."""
+    async def gate(self, service: str = "ws_api") -> AsyncIterator[Gate]:
+        """A door before one service alone, as Endpoints names it."""
         gate = Gate(self.sandbox.port)
-        self.elsewhere["ws_api"] = local(await gate.open()).ws_api
+        self.elsewhere[service] = getattr(local(await gate.open()), service)
         try:
             yield gate
         finally:
@@ -267,6 +274,9 @@ class Venue(Protocol):
 
     async def move(self, price: Decimal) -> None: ...
 
+    async def fund(self, rate: str) -> None:
+        """Settle a funding, where the market moves as told."""
+
 
 class Missing(Exception):
     """Why a venue cannot be tested here."""
@@ -280,14 +290,16 @@ class Testnet:
     KEY, SECRET, WHICH = "TRELLIS_BINANCE_KEY", "TRELLIS_BINANCE_SECRET", "TRELLIS_LIVE_SYMBOL"
 
     def __init__(self) -> None:
-        self.key, self.secret = os.environ.get(self.KEY), os.environ.get(self.SECRET)
-        if not self.key or not self.secret:
+        key, secret = os.environ.get(self.KEY), os.environ.get(self.SECRET)
+        if not key or not secret:
             raise Missing(f"{self.KEY} and {self.SECRET} of a testnet account are not in the environment")
+        self.key, self.secret = key, secret
         self.symbol = os.environ.get(self.WHICH, SYMBOL)
+        self.endpoints: Endpoints | None = None
         self.traders: list[Trader] = []
 
     def _trader(self, key: str, secret: str) -> Trader:
-        account = Account(1, 1, "live", "binance", Environment.TESTNET)
+        account = Account(1, 1, "live", "binance", Environment.TESTNET, self.endpoints)
         alphabet = "0123456789abcdefghijklmnopqrstuv"
         install = "".join(secrets.choice(alphabet) for _ in range(4))
         trader = Trader(open_gateway(account, Credentials(key, secret)), self.symbol, install)
@@ -295,8 +307,6 @@ class Testnet:
         return trader
 
     async def connected(self) -> Trader:
-        assert self.key is not None
-        assert self.secret is not None
         trader = self._trader(self.key, self.secret)
         await trader.connect()
         trader.began = trader.gateway.now()
@@ -305,10 +315,12 @@ class Testnet:
         return trader
 
     def strangers(self) -> Iterable[Trader]:
-        assert self.key is not None
         return [self._trader(self.key, "wrong"), self._trader("nobody", "secret")]
 
     async def move(self, price: Decimal) -> None:
+        raise NotImplementedError
+
+    async def fund(self, rate: str) -> None:
         raise NotImplementedError
 
     async def __aenter__(self) -> Testnet:
@@ -334,7 +346,31 @@ class Testnet:
         await asyncio.sleep(1)
 
 
-VENUES: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {"binance": Bench}
+class Standin(Testnet):
+    """A sandbox whose market moves by itself, met as the real testnet is: what `-m live` does is done here too."""
+
+    def __init__(self) -> None:
+        self.key, self.secret, self.symbol = "key", "secret", SYMBOL
+        self.sandbox = Sandbox(Options(accounts=(Opening(self.key, self.secret),)))
+        self.traders = []
+
+    async def __aenter__(self) -> Standin:
+        await self.sandbox.start()
+        self.endpoints = local(self.sandbox.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await super().__aexit__()
+            venue = self.sandbox.exchange.venue
+            left = [*venue.open_orders(self.key), *self.sandbox.exchange.algos.open_orders(self.key)]
+            assert not left, "orders were left behind"
+            assert not any(row.qty for row in venue.positions(self.key)), "a position was left behind"
+        finally:
+            await self.sandbox.close()
+
+
+VENUES: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {"binance": Bench, "stand-in": Standin}
 """Every gateway with a venue of ours: one line more and the whole contract runs for it."""
 LIVE: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {"binance testnet": Testnet}
 """Real venues, asked only by `pytest -m live`."""

@@ -95,7 +95,6 @@ class Reason(Enum):
     MAX_POSITION = "max_position"
     ORDER_LIMIT = "order_limit"
     BELOW_MINIMUM = "below_minimum"
-    STALE_PRICE = "stale_price"
     UNCERTAIN = "uncertain"
     """Sent, and not yet known whether it arrived."""
 
@@ -196,7 +195,7 @@ class Snapshot(Event, frozen=True):
 
 
 class Tick(Event, frozen=True):
-    """A second has passed: retries and stale-price checks hang on it."""
+    """A second has passed: retries hang on it."""
 
 
 class Disconnected(Event, frozen=True):

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from typing import Protocol
@@ -56,12 +56,13 @@ class Uncertain(TradingError):
 
 
 class Rejected(TradingError):
-    """The venue said no. `code` is the venue's own number."""
+    """The venue said no. `code` is the venue's own number, `reason` ours for what a person can mend, else empty."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, reason: str = "") -> None:
         super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
+        self.reason = reason
 
 
 class Broken(TradingError):
@@ -222,10 +223,19 @@ class Gateway(Protocol):
     async def is_hedge_mode(self) -> bool: ...
 
     async def prepare(self, symbol: str, leverage: int, mode: MarginMode) -> None:
-        """Set leverage and margin mode; already being so is fine."""
+        """Set leverage and margin mode. What is so already is not touched; `Rejected.reason` says what forbids it."""
 
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         """Read the venue's truth until the reads agree (architecture §5); `Disagree` when they never do."""
+
+    async def glance(self, symbols: Collection[str]) -> Glance:
+        """Read what rests and what is held on `symbols`, as soon as those who cannot wait leave room."""
+
+    async def leisure(self) -> None:
+        """Return when a Snapshot may be read by somebody who can wait."""
+
+    async def touches(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """Best bid and ask now, by symbol; those that the venue does not tell are missing."""
 
     def send(self, intent: Intent) -> None:
         """Queue one intent; returns at once."""
@@ -276,6 +286,15 @@ class SnapshotRequest(Struct, frozen=True):
     """The counted position."""
     counted_trades: frozenset[int]
     """Trade ids above the floor that are counted already."""
+
+
+class Glance(Struct, frozen=True):
+    """What rests and what is held on some instruments, without their trades (decision 0009)."""
+
+    orders: Mapping[str, Mapping[str, Decimal]]
+    """The executed quantity of each resting order by its name, by symbol."""
+    positions: Mapping[str, Decimal]
+    """Signed quantity by symbol; flat ones may be missing."""
 
 
 class Disagree(TradingError):

@@ -22,7 +22,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def audit(entries: Sequence[Entry], total: int, number: int) -> Screen:
     """`entries`: those of this page, newest first."""
     here, pages, _ = page(range(total), number, SIZE)
-    lines = [f"🗒 <b>{say('audit_title')}</b>", ""]
+    lines = [f"🗒 <b>{say('audit_title')}</b>", f"<i>{say('audit_utc')}</i>", ""]
     lines += [_line(entry) for entry in entries[:SIZE]] or [say("audit_none")]
     turn = pager("audit", 0, here, pages)
     foot = (button(say("b_refresh"), "audit", 0, str(here) if here else ""), button(say("b_home"), "home"))
@@ -40,7 +40,7 @@ def _line(entry: Entry) -> str:
         time=f"{at.day} {at:%b %H:%M:%S}",
         who=str(entry.user) if entry.user else "Trellis",
         what=f"{MARK}{what}{MARK}",  # as code: a tap on an old command must not send it again
-        outcome=_short(entry.outcome) or "–",
+        outcome=_short(entry.outcome).replace("_", " ") or "–",
     )
     before, command, after = escape(text, quote=False).split(MARK, 2)
     return f"{before}<code>{command}</code>{after}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from html import escape
 
@@ -16,6 +16,8 @@ from trading.views import Card, LevelRow
 
 SHOWN = 5
 SIZE = 20
+PLACED = Reason.CANCELLED_ELSEWHERE.value
+"""A reason that a press can mend."""
 _STARTABLE = frozenset({"STOPPED", "FINISHED", "FAILED"})
 _STOPPABLE = frozenset({"WAITING", "STARTING", "RUNNING", "PAUSED"})
 
@@ -40,13 +42,23 @@ def levels(it: Card, rows: Sequence[LevelRow], number: int = 0) -> Screen:
     head = f"🧾 <b>{escape(say('levels_title', symbol=it.symbol, id=it.id), quote=False)}</b> · {it.badge}"
     every = sorted(rows, key=lambda row: (-row.price, row.slot))
     here, pages, first = page(every, number, SIZE)
-    text = "\n".join(_level(row) for row in every[first : first + SIZE]) or say("levels_none")
+    text = "\n".join(_ladder(it, every[first : first + SIZE])) or say("levels_none")
     turn = pager("levels", it.id, here, pages)
     foot = (
         button(say("b_refresh"), "levels", it.id, str(here) if here else ""),
         button(say("b_to_card"), "grid", it.id),
     )
     return Screen(f"{head}\n\n{text}", (*((turn,) if turn else ()), foot))
+
+
+def _ladder(it: Card, rows: Sequence[LevelRow]) -> Iterator[str]:
+    """A line for each of `rows`, and where the price stands among them."""
+    above: LevelRow | None = None
+    for row in rows:
+        if it.price is not None and row.price < it.price and above is not None and above.price >= it.price:
+            yield f"<i>— {say('levels_price', price=numbers.near(it.price))} —</i>"
+        yield _level(row)
+        above = row
 
 
 def _level(row: LevelRow) -> str:
@@ -98,7 +110,8 @@ def _protections(it: Card) -> list[str]:
 
 
 def _place(it: Card, rows: Sequence[LevelRow]) -> str:
-    lines = [f"{say('card_price')}  <b>{numbers.price(it.price)}</b>"]
+    price = numbers.near(it.price) if it.price is not None else numbers.price(None)
+    lines = [f"{say('card_price')}  <b>{price}</b>"]
     lines.append(f"{say('card_range')}  {numbers.price(it.lower)} – {numbers.price(it.upper)}")
     if it.price is not None:
         lines.append(f"<code>{_ruler(it.lower, it.upper, it.price)}</code>  {_where(it.lower, it.upper, it.price)}")
@@ -155,8 +168,9 @@ def holding(it: Card) -> str:
     """The position in words, plain."""
     if not it.position:
         return say("card_flat")
-    qty, entry = numbers.number(it.position), numbers.near(it.avg_entry)
-    return say("card_position_at", qty=qty, base=it.base, entry=entry)
+    side = say("position_long" if it.position > 0 else "position_short")
+    qty, entry = numbers.number(abs(it.position)), numbers.near(it.avg_entry)
+    return say("card_position_at", side=side, qty=qty, base=it.base, entry=entry)
 
 
 def _holding(it: Card) -> str:
@@ -167,8 +181,14 @@ def _holding(it: Card) -> str:
 
 
 def _missing(it: Card) -> str:
+    """What a press can mend first, then by the price; where all wait for the same, that is said once."""
+    reasons = {row.state for row in it.missing}
+    if len(reasons) == 1 and len(it.missing) > SHOWN:
+        why = words.reason(reasons.pop())
+        return escape(say("card_missing_all", count=len(it.missing), reason=why), quote=False)
+    middle = it.price if it.price is not None else (it.lower + it.upper) / 2
     lines = [say("card_missing", count=len(it.missing))]
-    for row in it.missing[:SHOWN]:
+    for row in sorted(it.missing, key=lambda row: (row.state != PLACED, abs(row.price - middle)))[:SHOWN]:
         line = say(
             "card_missing_line",
             side=words.value_of(row.side),

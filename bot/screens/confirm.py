@@ -23,6 +23,10 @@ def _ask(question: str, lines: Sequence[str], actions: Sequence[Button], back: B
     return Screen(text, (*((action,) for action in actions), (back,)))
 
 
+def _about(card: Card) -> str:
+    return numbers.price(None) if card.price is None else numbers.near(card.price)
+
+
 def _back(card: Card) -> Button:
     return button(say("b_to_card"), "grid", card.id)
 
@@ -103,7 +107,7 @@ def stop(card: Card, seal: Seal) -> Screen:
     else:
         floating = numbers.gain(card.unmatched, card.quote)
         lines.append(say("confirm_stop_2", position=holding(card), floating=floating))
-        lines += [say("confirm_stop_keep"), say("confirm_stop_close", price=numbers.price(card.price))]
+        lines += [say("confirm_stop_keep"), say("confirm_stop_close", price=_about(card))]
         actions = [
             seal(say("b_stop_keep"), keep, "danger"),
             seal(say("b_stop_close"), Press("stop", card.id, "close"), "danger"),
@@ -119,7 +123,7 @@ def reset(card: Card, seal: Seal) -> Screen:
     if card.position:
         floating = numbers.gain(card.unmatched, card.quote)
         lines.append(say("confirm_stop_2", position=holding(card), floating=floating))
-        lines += [say("confirm_reset_carry"), say("confirm_reset_flatten", price=numbers.price(card.price))]
+        lines += [say("confirm_reset_carry"), say("confirm_reset_flatten", price=_about(card))]
         actions = [
             seal(say("b_reset_carry"), carry, "danger"),
             seal(say("b_reset_flatten"), Press("reset", card.id, "flatten"), "danger"),
@@ -129,7 +133,10 @@ def reset(card: Card, seal: Seal) -> Screen:
 
 def delete(card: Card, seal: Seal) -> Screen:
     action = seal(say("b_delete_now"), Press("delete", card.id), "danger")
-    return _ask(say("confirm_delete", name=title(card)), [say("confirm_delete_1")], [action], _back(card))
+    lines = [say("confirm_delete_1")]
+    if card.position:
+        lines.append(say("confirm_delete_position", position=holding(card), symbol=card.symbol))
+    return _ask(say("confirm_delete", name=title(card)), lines, [action], _back(card))
 
 
 def place(card: Card, slot: int, seal: Seal) -> Screen:
@@ -138,5 +145,5 @@ def place(card: Card, slot: int, seal: Seal) -> Screen:
     side = words.value_of(row.side) if row else ""
     price = numbers.price(row.price) if row else ""
     action = seal(say("b_place_now"), Press("place", card.id, str(slot)), "danger")
-    lines = [title(card), say("confirm_place_1", slot=slot)]
+    lines = [title(card), say("confirm_place_1")]
     return _ask(say("confirm_place", side=side, price=price), lines, [action], _back(card))

@@ -26,6 +26,13 @@ def title(card: Card) -> str:
     return f"{name(card)} ({card.badge})"
 
 
+def named(cards: Sequence[Card], text: str) -> list[Card]:
+    """Those whose symbol `text` is, or begins: `btc`, `BTC/USDT`, `BTCUSDT`; all of them where it is empty."""
+    wanted = text.strip().upper().partition(":")[0].replace("/", "").replace("-", "")
+    exact = [card for card in cards if card.symbol == wanted]
+    return exact or [card for card in cards if card.symbol.startswith(wanted)]
+
+
 def grids(cards: Sequence[Card], number: int = 0) -> Screen:
     """One page of the list."""
     if not cards:

@@ -36,8 +36,8 @@ def _summary(cards: Sequence[Card]) -> str:
         totals = [card.total for card in own]
         lines.append(f"\n<b>{badge}</b>")
         lines.append(f"{say('home_grid')}  <b>{numbers.gain(matched, quote)}</b>")
-        lines.append(f"{say('home_floating')}  {numbers.gain(_sum(floating), quote)}")
-        lines.append(f"{say('home_total')}  {numbers.gain(_sum(totals), quote)}")
+        lines.append(f"{say('home_floating')}  <b>{numbers.gain(_sum(floating), quote)}</b>")
+        lines.append(f"{say('home_total')}  <b>{numbers.gain(_sum(totals), quote)}</b>")
     return "\n".join(lines)
 
 

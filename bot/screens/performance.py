@@ -104,10 +104,11 @@ def _group(own: Sequence[tuple[Card, Performance]], quote: str, badge: str, now:
     ]
     if funding:
         lines.append(f"{say('card_funding')}  {numbers.gain(funding, quote)}")
-    lines.append("")
+    total = None if all_floating is None else matched + all_floating + funding
+    lines.append(f"{say('card_total')}  <b>{numbers.gain(total, quote)}</b>")
     for it, _ in own[:20]:
-        sums = f"{numbers.gain(it.matched)} · {numbers.gain(it.unmatched)}"
-        lines.append(f"{escape(name(it), quote=False)}  {escape(sums, quote=False)}")
+        sums = say("grids_line", grid=numbers.gain(it.matched), floating=numbers.gain(it.unmatched))
+        lines.append(f"\n<b>{escape(name(it), quote=False)}</b>\n{escape(sums, quote=False)}")
     return "\n".join(lines)
 
 

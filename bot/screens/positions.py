@@ -36,7 +36,7 @@ def _line(row: PositionRow) -> str:
     )
     entry = say("position_entry", entry=numbers.near(row.entry), mark=numbers.near(row.mark))
     return (
-        f"\n{escape(row.symbol, quote=False)} {side} <b>{numbers.number(abs(row.qty))}</b>"
-        f"  {numbers.gain(row.unrealized_pnl)}\n"
+        f"\n{escape(row.symbol, quote=False)} {side} <b>{numbers.number(abs(row.qty))}</b>\n"
+        f"{say('card_floating')}  <b>{numbers.gain(row.unrealized_pnl)}</b>\n"
         f"{entry}\n{escape(risk, quote=False)}"
     )

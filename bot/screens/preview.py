@@ -7,9 +7,9 @@ from decimal import Decimal
 from html import escape
 
 from bot import form, numbers, words
-from bot.form import Draft
+from bot.form import Amounts, Draft
 from bot.menu import Button, Press, Screen
-from bot.screens.wizard import answer, go
+from bot.screens.wizard import UNKNOWN, answer, enough_for, go
 from bot.words import say
 from trading.model import Spacing
 from trading.views import Declined, Preview
@@ -32,26 +32,62 @@ def preview(draft: Draft, it: Preview, badge: str, now: int) -> Screen:
     return Screen("\n\n".join(groups), _rows(draft, now))
 
 
-def missing(draft: Draft, badge: str, no: Declined) -> Screen:
-    """A draft that cannot be previewed: why, and the ways to mend it."""
+def missing(draft: Draft, badge: str, no: Declined, amounts: Amounts = UNKNOWN) -> Screen:
+    """A draft that cannot be previewed: why, and the ways to mend it, one tap each."""
     text = f"🧭 <b>{say('w_title')}</b> · <b>{badge}</b>\n{escape(form.describe(draft), quote=False)}"
-    ways = tuple(_ways_out(draft, no))
+    ways = tuple({way.press: way for way in _ways_out(draft, no, amounts)}.values())
     edit = go(draft, say("b_edit"), "edit", "" if ways else "primary")
     rows = (*((way,) for way in ways), (edit, go(draft, say("b_refresh"), "preview")), (_cancel(draft),))
     return Screen(f"{text}\n\n⚠️ {escape(words.refusals(no), quote=False)}", rows)
 
 
-def _ways_out(draft: Draft, no: Declined) -> Iterator[Button]:
-    """What a refusal itself names as enough, one tap away."""
+PLACES: dict[str, tuple[str, ...]] = {
+    "outside_range": ("range", "ask.trigger"),
+    "no_profit": ("grids", "range"),
+    "liquidation_inside": ("range",),
+    "liquidation_before_stop": ("ask.stop_loss", "leverage"),
+    "already_beyond_stop": ("ask.stop_loss",),
+    "already_beyond_target": ("ask.take_profit",),
+    "below_min_price": ("range",),
+    "above_max_price": ("range",),
+    "order_above_maximum": ("investment",),
+}
+"""Questions that are worth going back to after a refusal."""
+
+
+def _ways_out(draft: Draft, no: Declined, amounts: Amounts) -> Iterator[Button]:
+    """What a refusal itself names as enough, then the questions to answer otherwise."""
+    has_money = False
     for refusal in no.refusals:
         least, most = refusal.values.get("least", ""), refusal.values.get("most", "")
         if refusal.code == "below_minimum":
-            if least and "per_order" not in draft.fields:
-                yield answer(draft, say("w_way_invest", amount=numbers.number(least)), "investment", least, "primary")
+            is_free = bool(least) and (amounts.most is None or Decimal(least) <= amounts.most)
+            if is_free and "per_order" not in draft.fields:
+                yield _invest(draft, enough_for(Decimal(least), amounts.most))
             if grids := refusal.values.get("most_grids"):
                 yield answer(draft, say("w_way_grids", count=grids), "grids", grids, "primary")
         elif refusal.code == "over_balance" and most and Decimal(most) > 0:
-            yield answer(draft, say("w_way_invest", amount=numbers.number(most)), "investment", most, "primary")
+            has_money = amounts.least is None or Decimal(most) >= amounts.least
+            if has_money and "per_order" not in draft.fields:
+                yield _invest(draft, numbers.number(most))
+        elif refusal.code == "equal_levels" and most:
+            yield answer(draft, say("w_way_grids", count=most), "grids", most, "primary")
+        elif refusal.code == "liquidation_inside" and (safe := refusal.values.get("leverage")):
+            yield answer(draft, say("w_way_leverage", leverage=safe), "leverage", safe, "primary")
+        elif refusal.code == "missing":
+            name = refusal.values["name"]
+            yield _place(draft, name if name in form.STEPS else f"ask.{name}")
+    for refusal in no.refusals:
+        for step in PLACES.get(refusal.code, ()):
+            yield _place(draft, step)
+
+
+def _invest(draft: Draft, amount: str) -> Button:
+    return answer(draft, say("w_way_invest", amount=amount), "investment", amount.replace(",", ""), "primary")
+
+
+def _place(draft: Draft, step: str) -> Button:
+    return go(draft, f"✏️ {words.parameter(step.removeprefix('ask.'))}", step)
 
 
 def _rows(draft: Draft, now: int) -> tuple[tuple[Button, ...], ...]:
@@ -81,18 +117,16 @@ def _shape(it: Preview) -> str:
     step = _between(it.step_low, it.step_high, numbers.near)
     if it.spacing is Spacing.GEOMETRIC and it.plan.levels[0]:
         step += f" ({numbers.percent(it.plan.levels[1] / low - 1)})"
+    has_trigger = it.plan.trigger is not None
     lines = [
-        _line("p_price", numbers.price(price)),
+        _line("p_trigger" if has_trigger else "p_price", numbers.price(price)),
         _line("p_range", f"{numbers.price(low)} – {numbers.price(high)}"),
     ]
     if low < price < high:
         lean = say("p_lean", percent=numbers.percent(1 - low / price, 1), above=numbers.percent(high / price - 1, 1))
         lines.append(escape(lean, quote=False))
-    grids = words.count("grid", len(it.plan.quantities))
-    lines.append(_line("p_levels", say("p_levels_step", grids=grids, step=step)))
+    lines.append(_line("p_levels", say("p_levels_step", count=len(it.plan.quantities), step=step)))
     lines.append(_line("p_profit", _between(it.profit_low, it.profit_high, numbers.percent), say("p_fees")))
-    if it.plan.trigger is not None:
-        lines.append(_line("p_trigger", numbers.price(it.plan.trigger)))
     return "\n".join(lines)
 
 
@@ -155,4 +189,4 @@ def _away(it: Preview, price: Decimal) -> str:
 def _between(low: Decimal, high: Decimal, shown: Callable[[Decimal], str]) -> str:
     """Two values, their common unit said once."""
     first, last = shown(low), shown(high)
-    return last if first == last else f"{first.removesuffix(' %')} – {last}"
+    return last if first == last else f"{first.removesuffix('%')} – {last}"

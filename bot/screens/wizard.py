@@ -10,7 +10,7 @@ from decimal import Decimal
 from html import escape
 
 from bot import form, numbers, words
-from bot.form import Draft
+from bot.form import Amounts, Draft, Leverages
 from bot.menu import Button, Press, Screen, button, grid
 from bot.presets import Preset
 from bot.words import say
@@ -19,6 +19,7 @@ from trading.parameters.declaration import Kind, Parameter, shown
 from trading.parameters.vocabulary import PARAMETERS
 from trading.ports import Account
 
+UNKNOWN = Amounts()
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
 
@@ -117,14 +118,33 @@ def _step(count: int, width: Decimal) -> str:
     return say("w_step", count=count, step=numbers.near(width / count)) if width > 0 else str(count)
 
 
-def investment(draft: Draft, badge: str, quote: str, free: Decimal | None) -> Screen:
+def investment(draft: Draft, badge: str, quote: str, amounts: Amounts = UNKNOWN) -> Screen:
+    """Only shares that suffice are offered, and the least where a share does not."""
+    unit, free = escape(quote, quote=False), amounts.most
+    least = amounts.least if "leverage" in draft.fields else None
+    lines = [say("w_free", free=f"<b>{numbers.amount(free, unit)}</b>")] if free is not None else []
+    if amounts.least is not None:
+        key = "w_least" if least is not None else "w_least_at"
+        lines.append(say(key, least=f"<b>{numbers.amount(amounts.least, unit)}</b>"))
     rows: list[tuple[Button, ...]] = []
-    lines = [say("w_investment", quote=escape(quote, quote=False))]
-    if free is not None:
-        lines.insert(0, say("w_free", free=f"<b>{numbers.amount(free, escape(quote, quote=False))}</b>"))
-        rows = [tuple(answer(draft, _share(free, each), "investment", str(_part(free, each))) for each in form.SHARES)]
-    usable = [row for row in rows if free is not None and _part(free, form.SHARES[0]) > 0]
-    return _screen(draft, badge, "\n\n".join(lines), usable, "grids")
+    if free is not None and least is not None and least > free:
+        lines.append(say("w_least_over"))
+        rows.append(tuple(go(draft, words.parameter(step), step) for step in ("grids", "range", "leverage")))
+    elif free is not None:
+        parts = {each: _part(free, each) for each in form.SHARES}
+        enough = {each: part for each, part in parts.items() if part > 0 and (least is None or part >= least)}
+        if least is not None and len(enough) < len(parts):
+            amount = enough_for(least, free)
+            rows.append((answer(draft, say("w_least_button", amount=amount), "investment", amount.replace(",", "")),))
+        rows.append(tuple(answer(draft, _share(each, part), "investment", str(part)) for each, part in enough.items()))
+    lines.append(say("w_investment", quote=unit))
+    return _screen(draft, badge, "\n".join(lines[:-1]) + "\n\n" * bool(lines[:-1]) + lines[-1], rows, "grids")
+
+
+def enough_for(least: Decimal, free: Decimal | None) -> str:
+    """A round amount over the least, where that much is free."""
+    easy = form.round_up(least)
+    return numbers.number(easy if free is None or easy <= free else least)
 
 
 def _part(free: Decimal, share: int) -> Decimal:
@@ -133,13 +153,25 @@ def _part(free: Decimal, share: int) -> Decimal:
     return part.quantize(quantum, rounding="ROUND_DOWN")
 
 
-def _share(free: Decimal, share: int) -> str:
-    return say("w_share", percent=share, amount=numbers.number(_part(free, share)))
+def _share(share: int, part: Decimal) -> str:
+    return say("w_share", percent=share, amount=numbers.number(part))
 
 
-def leverage(draft: Draft, badge: str, most: int) -> Screen:
-    rows = grid([answer(draft, f"{each}x", "leverage", str(each)) for each in form.LEVERAGES if each <= most], 3)
-    return _screen(draft, badge, say("w_leverage", most=most), rows, "investment")
+def leverage(draft: Draft, badge: str, most: int, suits: Leverages | None = None) -> Screen:
+    """Only what suits the amount and the range is offered, and it is said why the rest is not."""
+    known = [each for each in form.LEVERAGES if each <= most]
+    offered = [each for each in known if suits is None or suits.least <= each <= suits.most]
+    lines = []
+    if suits is not None and not offered:
+        lines.append(say("w_leverage_none"))
+    elif suits is not None:
+        lines += [say("w_leverage_least", least=suits.least)] if suits.least > known[0] else []
+        lines += [say("w_leverage_most", most=suits.most)] if suits.most < known[-1] else []
+    rows = list(grid([answer(draft, f"{each}x", "leverage", str(each)) for each in offered or known], 3))
+    if not offered:
+        rows.append(tuple(go(draft, words.parameter(step), step) for step in ("grids", "range", "investment")))
+    question = "\n\n".join(["\n".join(lines)] * bool(lines) + [say("w_leverage", most=most)])
+    return _screen(draft, badge, question, rows, "investment")
 
 
 # --------------------------------------------------------------------------- changes
@@ -154,7 +186,7 @@ def edit(draft: Draft, badge: str) -> Screen:
 
 def _others() -> list[Parameter]:
     asked = {name for step in form.STEPS for name in form.fields_of(step)}
-    return [parameter for parameter in PARAMETERS.values() if parameter.name not in asked]
+    return [each for each in PARAMETERS.values() if each.name not in asked and form.has_choice(each)]
 
 
 def more(draft: Draft, badge: str) -> Screen:
@@ -166,6 +198,9 @@ def more(draft: Draft, badge: str) -> Screen:
 def _with_value(draft: Draft, parameter: Parameter) -> str:
     value = draft.fields.get(parameter.name)
     return form.label(parameter) if value is None else f"{form.label(parameter)}: {form.shown(parameter, value)}"
+
+
+_ASKS = {Kind.PRICE: "w_ask_price", Kind.MONEY: "w_ask_money", Kind.INTEGER: "w_ask_integer"}
 
 
 def ask(draft: Draft, badge: str, parameter: Parameter) -> Screen:
@@ -184,7 +219,7 @@ def ask(draft: Draft, badge: str, parameter: Parameter) -> Screen:
         escape(say("w_now", value=now), quote=False),
     ]
     if not is_choice:
-        lines.append(say("w_ask"))
+        lines.append(say(_ASKS.get(parameter.kind, "w_ask")))
     return _screen(draft, badge, "\n\n".join(lines), rows, "more")
 
 

@@ -30,9 +30,9 @@ def test_a_grid_is_made_by_pressing_buttons_and_its_pairs_are_told(living: Servi
     steps = (
         ("BTCUSDT", "which way"),
         ("neutral", "between which prices"),
-        ("±5 %", "how many grids"),
+        ("±5%", "how many grids"),
         ("60 ·", "how much do you invest"),
-        ("50 %", "which leverage"),
+        ("50%", "which leverage"),
         ("5x", "preview"),
     )
     for caption, question in steps:

@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TAPS = (
     ("BTCUSDT", "Which way"),
     ("Neutral", "Between which prices"),
-    ("±5 %", "How many grids"),
+    ("±5%", "How many grids"),
     ("60 ·", "How much do you invest"),
-    ("50 %", "Which leverage"),
+    ("50%", "Which leverage"),
     ("5x", "Net profit per grid"),
 )
 

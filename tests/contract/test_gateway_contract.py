@@ -12,9 +12,22 @@ from decimal import Decimal
 import pytest
 
 from tests.gateways import LIVE, VENUES, Missing, Trader, Venue
-from trading.messages import Accepted, CancelRefused, Closed, Filled, Mark, Quote, Reason, Refused, StopMoved, Working
+from trading.messages import (
+    Accepted,
+    Amend,
+    CancelRefused,
+    Closed,
+    Filled,
+    Funding,
+    Mark,
+    Quote,
+    Reason,
+    Refused,
+    StopMoved,
+    Working,
+)
 from trading.model import MarginMode, Side, StopStatus, TimeInForce
-from trading.ports import Rejected
+from trading.ports import Disagree, Rejected
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -92,6 +105,35 @@ async def test_settings_can_be_made_twice_and_are_stated(trader: Trader) -> None
     assert await trader.gateway.is_hedge_mode() is False
 
 
+async def test_settings_that_are_so_already_are_fine_beside_resting_orders(trader: Trader) -> None:
+    await trader.gateway.prepare(trader.symbol, 7, MarginMode.ISOLATED)
+    trader.place(trader.name(1), Side.BUY, trader.at("-1.5"), trader.qty)
+    await trader.hear(Accepted, trader.name(1))
+    await trader.gateway.prepare(trader.symbol, 7, MarginMode.ISOLATED)
+
+
+async def test_what_forbids_a_setting_has_a_reason(trader: Trader) -> None:
+    await trader.gateway.prepare(trader.symbol, 7, MarginMode.ISOLATED)
+    trader.market_order(trader.name(1), Side.BUY, trader.qty)
+    await trader.until(lambda: sum(fill.qty for fill in trader.of(Filled)) == trader.qty)
+    with pytest.raises(Rejected) as caught:
+        await trader.gateway.prepare(trader.symbol, 7, MarginMode.CROSS)
+    assert caught.value.reason == "margin_mode_position"
+
+
+async def test_its_time_is_the_venues(trader: Trader) -> None:
+    trader.place(trader.name(1), Side.BUY, trader.at("-1.5"), trader.qty)
+    accepted = await trader.hear(Accepted, trader.name(1))
+    assert abs(trader.gateway.now() - accepted.time) < 5_000
+
+
+async def test_keeping_alive_disturbs_nothing(trader: Trader) -> None:
+    await trader.gateway.keep_alive()
+    trader.place(trader.name(1), Side.BUY, trader.at("-1.5"), trader.qty)
+    await trader.hear(Accepted, trader.name(1))
+    assert [up for up, _ in trader.states] == [True]
+
+
 async def test_wrong_keys_are_a_clear_no(venue: Venue) -> None:
     for stranger in venue.strangers():
         with pytest.raises(Rejected):
@@ -118,7 +160,62 @@ async def test_watching_tells_quotes_and_marks_until_it_ends(obedient: Venue, tr
     assert not trader.market
 
 
+async def test_each_watcher_is_told_and_the_last_to_go_ends_it(obedient: Venue, trader: Trader) -> None:
+    heard: dict[str, list[object]] = {"one": [], "two": []}
+
+    def one(symbol: str, event: object) -> None:
+        heard["one"].append(event)
+
+    def two(symbol: str, event: object) -> None:
+        heard["two"].append(event)
+
+    await trader.gateway.watch(trader.symbol, one)
+    await trader.gateway.watch(trader.symbol, two)
+    await trader.until(lambda: bool(heard["one"] and heard["two"]))
+    await trader.gateway.unwatch(trader.symbol, one)
+    await trader.gateway.unwatch(trader.symbol, one)
+    heard["one"].clear()
+    await obedient.move(trader.at("0.15"))
+    await trader.until(lambda: any(isinstance(e, Quote) and e.bid > trader.mid for e in heard["two"]))
+    await trader.gateway.unwatch(trader.symbol, two)
+    assert heard["one"] == []
+
+
 # --------------------------------------------------------------------------- orders
+
+
+async def test_nothing_is_told_from_within_send(trader: Trader) -> None:
+    before = len(trader.events)
+    for slot in range(3):
+        trader.place(trader.name(slot), Side.BUY, trader.at("-1.5"), trader.qty)
+    trader.cancel(trader.name(9))
+    assert len(trader.events) == before
+    for slot in range(3):
+        await trader.hear(Accepted, trader.name(slot))
+    await trader.hear(CancelRefused, trader.name(9))
+
+
+async def test_what_it_cannot_amend_it_says(trader: Trader) -> None:
+    if trader.gateway.capabilities.amend:
+        pytest.skip("this venue amends")
+    trader.place(trader.name(1), Side.BUY, trader.at("-1.5"), trader.qty)
+    await trader.hear(Accepted, trader.name(1))
+    trader.gateway.send(Amend(trader.symbol, trader.name(1), Side.BUY, trader.at("-2"), trader.qty))
+    await trader.hear(CancelRefused, trader.name(1))
+    [(_, order)] = await trader.gateway.open_orders(trader.symbol)
+    assert getattr(order, "price", None) == trader.at("-1.5")
+
+
+async def test_orders_rest_on_when_a_gateway_closes_and_the_next_one_finds_them(venue: Venue, trader: Trader) -> None:
+    trader.place(trader.name(1), Side.BUY, trader.at("-1.5"), trader.qty)
+    await trader.hear(Accepted, trader.name(1))
+    await trader.gateway.close()
+    again = await venue.connected()
+    again.install, again.began = trader.install, trader.began
+    mine = {(symbol, getattr(order, "cid", None)) for symbol, order in await again.gateway.open_orders()}
+    assert (trader.symbol, trader.name(1)) in mine
+    again.cancel(trader.name(1))
+    assert (await again.hear(Closed, trader.name(1))).reason is Reason.CANCELLED
 
 
 async def test_a_post_only_order_rests_under_its_name_until_cancelled(trader: Trader) -> None:
@@ -242,6 +339,23 @@ async def test_a_snapshot_tells_what_rests_what_filled_what_ended_and_what_never
     assert (await trader.gateway.snapshot(later)).fills == ()
 
 
+async def test_a_glance_shows_what_rests_how_far_it_is_filled_and_what_is_held(
+    obedient: Venue, trader: Trader
+) -> None:
+    rests, fills = trader.name(1), trader.name(2)
+    for cid, percent in ((rests, "-1.5"), (fills, "-0.3")):
+        trader.place(cid, Side.BUY, trader.at(percent), trader.qty)
+        await trader.hear(Accepted, cid)
+    await obedient.move(trader.at("-0.45"))
+    await trader.hear(Filled, fills)
+    await trader.gateway.leisure()
+    seen = await trader.gateway.glance([trader.symbol])
+    assert seen.orders == {trader.symbol: {str(rests): 0}}
+    assert seen.positions[trader.symbol] == trader.qty
+    touch = (await trader.gateway.touches([trader.symbol]))[trader.symbol]
+    assert 0 < touch.bid < touch.ask
+
+
 async def test_orders_and_trades_of_others_are_told_as_foreign(trader: Trader) -> None:
     foreign, other_bot = trader.name(1), trader.name(1, bot=2)
     trader.install = "zzzz" if trader.install != "zzzz" else "yyyy"  # from here on we are somebody else
@@ -253,6 +367,22 @@ async def test_orders_and_trades_of_others_are_told_as_foreign(trader: Trader) -
     assert {trade.client_id for trade in snapshot.foreign} == {str(foreign), str(other_bot)}
     assert snapshot.fills == ()
     assert snapshot.position.qty == trader.qty * 2
+
+
+async def test_a_funding_settlement_is_told_and_has_one_time_wherever_it_is_told(
+    obedient: Venue, trader: Trader
+) -> None:
+    trader.market_order(trader.name(1), Side.BUY, trader.qty)
+    await trader.until(lambda: sum(fill.qty for fill in trader.of(Filled)) == trader.qty)
+    await obedient.fund("0.0001")
+    told = await trader.hear(Funding)
+    assert told.amount < 0
+    assert (await trader.gateway.snapshot(trader.request())).fundings == (told,)
+
+
+async def test_reads_that_contradict_what_was_counted_are_no_snapshot(trader: Trader) -> None:
+    with pytest.raises(Disagree):
+        await trader.gateway.snapshot(trader.request(position=trader.qty))
 
 
 # --------------------------------------------------------------------------- stops

@@ -94,7 +94,7 @@ def settings(rest):
     report["dual"] = plain(rest.get_current_position_mode())["dualSidePosition"]
     report.error("same_mode", lambda: rest.change_position_mode(dual_side_position="false"))
     rest.get_current_multi_assets_mode().data()
-    report.error("multi_assets", lambda: rest.change_multi_assets_mode(multi_assets_margin="true"))
+    report.error("multi_assets", lambda: rest.change_multi_assets_mode(multi_assets_margin="false"))
     rest.futures_account_configuration().data()
     rest.user_commission_rate(symbol="BTCUSDT").data()
     rest.query_user_rate_limit().data()

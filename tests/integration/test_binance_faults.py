@@ -250,7 +250,7 @@ async def with_ed25519() -> AsyncIterator[tuple[Bench, Trader]]:
 
 
 async def logged_on(trader: Trader) -> None:
-    await trader.until(lambda: getattr(inside(trader)._signer, "_in_session", False))
+    await trader.until(lambda: inside(trader)._signer.in_session)
 
 
 async def test_an_ed25519_key_logs_on_once_and_again_after_each_reconnect() -> None:

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.timeout(60)
 TAPS = (
     ("BTCUSDT", "Which way"),
     ("Neutral", "Between which prices"),
-    ("±10 %", "How many grids"),
+    ("±10%", "How many grids"),
     ("40 ·", "How much do you invest"),
-    ("50 %", "Which leverage"),
+    ("50%", "Which leverage"),
     ("5x", "Net profit per grid"),
 )
 
@@ -196,7 +196,7 @@ async def test_a_draft_is_found_again_and_can_be_left(house: House) -> None:
         await house.hand.types("/start", "unfinished draft: BTCUSDT neutral")
         screen = await house.hand.types("/new", "Going on with your draft")
         await house.hand.types("/cancel", "Nothing was created")
-        answer = await house.hand.pressed(screen, "10 %")
+        answer = await house.hand.pressed(screen, "50%")
         assert answer is not None
         assert "outdated" in answer["text"]
         await house.hand.types("/cancel", "nothing to cancel")
@@ -219,7 +219,7 @@ async def test_the_exchange_being_down_keeps_the_draft(house: House) -> None:
         screen = await house.hand.presses(screen, "Neutral", "cannot be reached")
         await house.hand.types("58000-72000", "How many grids")
         house.desk.is_down = False
-        await house.hand.types("40", "Free balance")
+        await house.hand.types("40", "Free for a new grid")
 
 
 # --------------------------------------------------------------------------- grids
@@ -229,20 +229,38 @@ async def test_a_running_grid_is_paused_resumed_stopped_and_deleted(house: House
     house.desk.put(a_card())
     async with house.open():
         screen = await house.hand.types("/grids", "My grids")
-        screen = await house.hand.presses(screen, "BTCUSDT neutral #1", "Grid profit")
+        screen = await house.hand.presses(screen, "BTCUSDT neutral #1", "Orders resting")
         screen = await house.hand.presses(screen, "Pause", "Pause BTCUSDT neutral #1 (DEMO)?")
         screen = await house.hand.presses(screen, "Pause now", "Paused: by you")
         screen = await house.hand.presses(screen, "Resume", "placed again between")
         screen = await house.hand.presses(screen, "Resume now", "Running")
-        screen = await house.hand.presses(screen, "Orders", "Levels of BTCUSDT #1")
+        screen = await house.hand.presses(screen, "Orders", "Orders of BTCUSDT #1")
         screen = await house.hand.presses(screen, "›", "58,000")
         screen = await house.hand.presses(screen, "Back to the grid", "Running")
         screen = await house.hand.presses(screen, "Stop", "closed by a market order at about 64,980.5")
         screen = await house.hand.presses(screen, "close position", "Stopped")
         assert "Position  none" in screen["text"]
-        screen = await house.hand.presses(screen, "Delete", "Its books are kept")
+        screen = await house.hand.presses(screen, "Delete", "its trades stay on record")
         await house.hand.presses(screen, "Delete for good", "No grids yet")
     assert house.desk.calls == [("pause", 1), ("resume", 1, False), ("stop", 1, True), ("delete", 1)]
+
+
+async def test_a_start_that_the_account_stands_against_says_what_to_do(house: House) -> None:
+    house.desk.put(a_card(status="STOPPED", position=Decimal(0)))
+    house.desk.refuses_start = (Refusal("margin_mode_orders", {"bot": "1", "symbol": "BTCUSDT", "why": "-4047: x"}),)
+    async with house.open():
+        screen = await house.hand.types("/grid 1", "Stopped")
+        screen = await house.hand.presses(screen, "Start again", "Start BTCUSDT")
+        screen = await house.hand.presses(screen, "Start now", "Cancel those orders, or set up the grid with")
+        assert "-4047" not in screen["text"]
+
+
+async def test_a_symbol_names_the_grid_to_look_at_or_to_stop(house: House) -> None:
+    house.desk.put(a_card(1))
+    async with house.open():
+        await house.hand.types("/grid btc", "Orders resting")
+        await house.hand.types("/stop BTCUSDT", "Stop BTCUSDT neutral #1")
+        assert (await house.hand.types("/stop eth", "Which grid"))["buttons"][0] == ["🟢 BTCUSDT neutral #1"]
 
 
 async def test_stop_without_a_number_asks_which(house: House) -> None:

@@ -69,7 +69,7 @@ async def test_the_official_sdk_trades_and_listens() -> None:
     }
     assert {name: told[name] for name in codes} == {name: ["BadRequestError", text] for name, text in codes.items()}
     assert told["would_cross"][0] == "BadRequestError" and GTX in told["would_cross"][1]
-    assert told["multi_assets"][0] == "BadRequestError" and "-1020" in told["multi_assets"][1]
+    assert told["multi_assets"][0] == "BadRequestError" and "-4171" in told["multi_assets"][1]
     assert set(heard.kept()["official"]) <= used
 
 

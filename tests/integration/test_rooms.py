@@ -66,11 +66,11 @@ async def test_performance_and_profit_show_days_and_no_rate_under_a_day(house: H
     async with house.open():
         screen = await house.hand.types("/grid 1", "Orders resting")
         screen = await house.hand.presses(screen, "Performance", "Grid profit by day")
-        assert "A rate a year is shown after 24 hours" in screen["text"]
+        assert "The yearly rate (APR) is shown after 24 hours" in screen["text"]
         assert "before: +50.00" in screen["text"]
         house.desk.put(a_card(started=NOW - 10 * 86_400_000))
-        await house.hand.presses(screen, "Refresh", "A year at this pace: grid profit +90.1 %, everything +66.7 %")
-        screen = await house.hand.types("/profit", "BTCUSDT neutral #1  +12.35 · −3.21")
+        await house.hand.presses(screen, "Refresh", "A year at this pace (APR): grid profit +90.1%, total +66.7%")
+        screen = await house.hand.types("/profit", "Grid profit +12.35 · floating PnL −3.21")
         await house.hand.presses(screen, "BTCUSDT neutral #1", "Grid profit by day")
 
 
@@ -115,21 +115,21 @@ async def test_a_stopped_grid_with_lots_asks_what_to_do_with_them(house: House) 
     house.desk.put(a_card(status="STOPPED", parameters=more))
     async with house.open():
         screen = await house.hand.types("/grid 1", "Orders resting")
-        screen = await house.hand.presses(screen, "Start again", "Its last run left a position: 0.012 BTC")
+        screen = await house.hand.presses(screen, "Start again", "Its last run left a position: long 0.012 BTC")
         await house.hand.presses(screen, "Close position first", "Running")
         house.desk.put(a_card(2, status="STOPPED", parameters=more))
         screen = await house.hand.types("/grid 2", "Orders resting")
         screen = await house.hand.presses(screen, "Start again", "#2 (DEMO)?")
-        await house.hand.presses(screen, "carry position", "Running")
+        await house.hand.presses(screen, "Start, keep position", "Running")
     assert house.desk.calls == [("start", 1, "close_first"), ("start", 2)]
 
 
-@pytest.mark.parametrize(("caption", "flatten"), [("carry position", False), ("Close position", True)])
+@pytest.mark.parametrize(("caption", "flatten"), [("Reset, keep position", False), ("Close position first", True)])
 async def test_a_reset_carries_or_flattens(house: House, caption: str, flatten: bool) -> None:
     house.desk.put(a_card())
     async with house.open():
         screen = await house.hand.types("/grid 1", "Orders resting")
-        screen = await house.hand.presses(screen, "Reset", "laid anew at the price of then")
+        screen = await house.hand.presses(screen, "Reset", "set up anew around the price")
         await house.hand.presses(screen, caption, "Running")
     assert house.desk.calls == [("reset", 1, flatten)]
 
@@ -250,8 +250,8 @@ async def test_an_emergency_stop_shows_its_progress_in_place_and_ends_verified(h
         assert "ETHUSDT #2: Stopping" in first["text"]
         done = await house.hand.sees("Everything is stopped")
         assert done["id"] == screen["id"]
-        assert "0 orders of ours left" in done["text"]
-        assert "2 orders not ours, untouched" in done["text"]
+        assert "0 orders of Trellis left" in done["text"]
+        assert "2 orders not by Trellis, untouched" in done["text"]
         assert "BTCUSDT long 0.012" in done["text"]
         await house.hand.presses(done, "Refresh", "Everything is stopped")
     assert house.desk.calls == [("panic", 1, False)]
@@ -352,9 +352,9 @@ async def test_an_account_is_tested_and_removed_only_when_free(house: House) -> 
         screen = await house.hand.types("/accounts", "demo · DEMO")
         screen = await house.hand.presses(screen, "demo", "binance · #1")
         screen = await house.hand.presses(screen, "Test the keys", "The exchange accepts the keys")
-        assert "cannot be asked here" in screen["text"]
+        assert "this exchange does not tell" in screen["text"]
         screen = await house.hand.presses(screen, "Remove", "Its keys are forgotten")
-        screen = await house.hand.presses(screen, "Forget the keys", "1 grid stand on demo")
+        screen = await house.hand.presses(screen, "Forget the keys", "demo still has 1 grid")
         house.desk._cards.clear()
         screen = await house.hand.presses(screen, "Remove", "Its keys are forgotten")
         await house.hand.presses(screen, "Forget the keys", "No accounts yet")
@@ -391,7 +391,7 @@ async def test_settings_are_kept_over_a_restart(house: House) -> None:
     ],
 )
 @pytest.mark.parametrize("preset", ["Calm", "Balanced", "Aggressive"])
-async def test_a_preset_leads_to_a_preview_that_is_not_refused(
+async def test_a_preset_with_the_least_amount_offered_leads_to_a_preview(
     house: House, way: str, fields: set[str], preset: str
 ) -> None:
     async with house.open():
@@ -399,7 +399,7 @@ async def test_a_preset_leads_to_a_preview_that_is_not_refused(
         screen = await house.hand.presses(screen, "BTCUSDT", "Which way")
         screen = await house.hand.presses(screen, way, "It usually moves")
         screen = await house.hand.presses(screen, preset, "How much do you invest")
-        screen = await house.hand.presses(screen, "50 %", "Net profit per grid")
+        screen = await house.hand.presses(screen, screen["buttons"][0][0], "Net profit per grid")
         assert ("weighted amounts" in screen["text"]) is (way != "Neutral")
         await house.hand.presses(screen, "💾 Create", "Not started")
     assert fields <= set(house.desk.calls[0][2])  # type: ignore[arg-type]
@@ -409,7 +409,7 @@ async def test_without_candles_presets_take_what_is_usual(house: House) -> None:
     house.desk.candle_count = 0
     async with house.open():
         screen = await house.hand.types("/new BTCUSDT", "Which way")
-        await house.hand.presses(screen, "Neutral", "It usually moves 3.0 % a day")
+        await house.hand.presses(screen, "Neutral", "It usually moves 3.0% a day")
 
 
 # --------------------------------------------------------------------------- who may
@@ -418,7 +418,7 @@ async def test_without_candles_presets_take_what_is_usual(house: House) -> None:
 SEALED = [
     ("/panic", [], "keep positions"),
     ("/accounts", [("demo", "binance · #1"), ("Remove", "Its keys")], "Forget the keys"),
-    ("/grid 1", [("Reset", "laid anew")], "carry position"),
+    ("/grid 1", [("Reset", "set up anew")], "keep position"),
     ("/grid 1", [("Edit", "Change BTCUSDT"), ("Note", "Type your note")], ""),
 ]
 
@@ -448,7 +448,7 @@ async def test_a_viewer_may_look_at_everything_and_move_nothing(house: House) ->
         sealed = Press(verb, 1, "close", "abcdefgh", now() // 1000 + 60)
         for press in (Press(verb, 1), Press(verb, 1, "note=x"), sealed):
             try:
-                reply = await front._pressed(viewer, None, press, True)  # type: ignore[arg-type]
+                reply = await front.reception.pressed(viewer, None, press, True)  # type: ignore[arg-type]
             except Declined as no:
                 assert {each.code for each in no.refusals} <= {"may_only_look", "no_such_account"}
             else:
@@ -464,7 +464,7 @@ async def test_another_persons_grid_and_account_are_not_there(house: House) -> N
     for verb in ("edit", "eask", "evalue", "edo", "picture", "redraw", "perf", "panicdo", "panicsee", "account",
                  "acctest", "accremove", "accgone", "ask_reset", "reset", "levels"):  # fmt: skip
         try:
-            reply = await front._pressed(eve, None, Press(verb, 1, "stop_loss"), True)  # type: ignore[arg-type]
+            reply = await front.reception.pressed(eve, None, Press(verb, 1, "stop_loss"), True)  # type: ignore[arg-type]
         except Declined as no:
             assert {each.code for each in no.refusals} <= {"no_such_bot", "no_such_account"}
         else:

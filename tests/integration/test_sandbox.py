@@ -575,7 +575,7 @@ async def test_control_frames_answer_as_documented(still: Client) -> None:
             ({"method": "SET_PROPERTY", "params": ["combined", True], "id": 5}, {"result": None, "id": 5}),
             (
                 {"method": "SET_PROPERTY", "params": ["combined", 1], "id": 6},
-                {"code": 1, "msg": "Invalid value type: expected Boolean", "id": 6},
+                {"code": 1, "msg": "Invalid value type: expected Boolean"},
             ),
         ]:
             await socket.send_str(json.dumps(text))
@@ -630,7 +630,7 @@ async def test_market_data_over_rest_has_its_shapes() -> None:
         assert (await client.get("/fapi/v2/ticker/price", symbol="ETHUSDT"))["symbol"] == "ETHUSDT"
         assert (await client.get("/fapi/v1/ticker/bookTicker", symbol="SOLUSDT"))["lastUpdateId"] > 0
         assert len(await client.get("/fapi/v1/trades", symbol="BTCUSDT", limit=1)) == 1
-        assert "nq" not in (await client.get("/fapi/v1/aggTrades", symbol="BTCUSDT"))[0]
+        assert "nq" in (await client.get("/fapi/v1/aggTrades", symbol="BTCUSDT"))[0]
         assert await client.get("/fapi/v1/fundingRate", symbol="BTCUSDT") == []
         status, _, answer = await client.raw("GET", "/fapi/v1/depth", "symbol=BTCUSDT&limit=3")
         assert (status, answer) == (400, {"code": -4021, "msg": "3 is not valid depth limit"})
@@ -667,6 +667,25 @@ async def test_order_limits_count_placements_and_not_cancels() -> None:
         assert (status, answer["code"]) == (429, -1003)
         sandbox.exchange.quota.is_real = False
         assert (await client.raw("GET", "/fapi/v1/ping"))[0] == 200
+
+
+@pytest.mark.parametrize("has_limits", [True, False])
+async def test_limits_that_never_refuse_are_told_as_such_wherever_they_are_told(has_limits: bool) -> None:
+    usual = {"REQUEST_WEIGHT/1/MINUTE": 2400, "ORDERS/1/MINUTE": 1200, "ORDERS/10/SECOND": 300}
+    told = usual if has_limits else dict.fromkeys(usual, 1_000_000_000)
+
+    def by_name(rows: list[dict[str, Any]]) -> dict[str, int]:
+        return {f"{row['rateLimitType']}/{row['intervalNum']}/{row['interval']}": row["limit"] for row in rows}
+
+    async with running(still=True, limits=has_limits) as (_, client):
+        assert by_name((await client.get("/fapi/v1/exchangeInfo"))["rateLimits"]) == told
+        orders = await client.signed("GET", "/fapi/v1/rateLimit/order")
+        assert by_name(orders) == {name: limit for name, limit in told.items() if name.startswith("ORDERS")}
+        async with client.http.ws_connect(f"{client.ws}/ws-fapi/v1") as socket:
+            order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.010"}
+            await socket.send_str(frame("order.place", 1, **order))
+            (answer,) = await read(socket, 1)
+            assert by_name(answer["rateLimits"]) == told
 
 
 # --------------------------------------------------------------------------- replay

@@ -258,6 +258,25 @@ async def mode(client: Client, wanted: str, holding: str = "") -> int:
     return await client.refused("POST", "/fapi/v1/positionSide/dual", dualSidePosition=wanted)
 
 
+async def joint(client: Client, wanted: str = "true") -> int:
+    return await client.refused("POST", "/fapi/v1/multiAssetsMargin", multiAssetsMargin=wanted)
+
+
+async def joint_isolated(client: Client) -> int:
+    await client.signed("POST", "/fapi/v1/marginType", symbol="ETHUSDT", marginType="ISOLATED")
+    return await joint(client)
+
+
+async def isolated_joint(client: Client) -> int:
+    await client.signed("POST", "/fapi/v1/multiAssetsMargin", multiAssetsMargin="true")
+    return await margin_type(client, "ISOLATED")
+
+
+async def joint_with_orders(client: Client) -> int:
+    await client.limit("BUY", "64000")
+    return await joint(client)
+
+
 async def fok(client: Client) -> int:
     return await client.refused("POST", ORDER, **(GOOD | {"timeInForce": "FOK"}))
 
@@ -274,7 +293,6 @@ RECIPES: list[tuple[int, Recipe]] = [
     (-1015, too_many_orders),
     (-1016, maintenance),
     (-1020, second_hedger),
-    (-1020, lambda c: c.refused("POST", "/fapi/v1/multiAssetsMargin", multiAssetsMargin="true")),
     (-1021, clock),
     (-1022, unsigned),
     (-1120, lambda c: get(c, "/fapi/v1/klines", symbol="BTCUSDT", interval="1s")),
@@ -312,7 +330,10 @@ RECIPES: list[tuple[int, Recipe]] = [
     (-4140, lambda c: halted(c, "POST")),
     (-4161, less_leverage),
     (-4165, lambda c: c.refused("GET", "/fapi/v1/allOrders", symbol="BTCUSDT", startTime=1, endTime=10**12)),
-    (-4171, lambda c: c.refused("POST", "/fapi/v1/multiAssetsMargin", multiAssetsMargin="false")),
+    (-4167, lambda c: joint_isolated(c)),
+    (-4168, lambda c: isolated_joint(c)),
+    (-4170, lambda c: joint_with_orders(c)),
+    (-4171, lambda c: joint(c, "false")),
     (-5000, lambda c: get(c, "/fapi/v1/account")),
     (-5021, fok),
     (-5024, lambda c: halted(c, "PUT")),
@@ -342,7 +363,7 @@ FAULTS = [
     -1000, -1001, -1002, -1006, -1007, -1008, -1010, -1013, -1014, -1100, -1101, -1103, -1104, -1105, -1108, -1109,
     -1110, -1112, -1114, -1118, -1119, -2010, -2012, -2017, -2018, -2020, -2023, -2026, -4000, -4004, -4007, -4008,
     -4009, -4010, -4011, -4012, -4023, -4062, -4083, -4087, -4088, -4105, -4106, -4107, -4109, -4117, -4118, -4138,
-    -4141, -4142, -4167, -4168, -4169, -4170, -4172, -4189, -4192, -4202, -4203, -4205, -4206, -4208, -4209, -4400,
+    -4141, -4142, -4169, -4172, -4189, -4192, -4202, -4203, -4205, -4206, -4208, -4209, -4400,
     -4401, -4402, -4403, -4531, -5025, -5026, -5043,
 ]  # fmt: skip
 """What this exchange never finds by itself: other products, other rules of its own house, countries, KYC."""

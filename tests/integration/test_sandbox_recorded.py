@@ -104,6 +104,19 @@ async def test_published_rules_are_told_as_published_and_kept(tmp_path: Path) ->
         assert await client.refused("POST", path, **order, price="0.2") == -2025
 
 
+async def test_a_cheap_coin_is_traded_in_amounts_that_fill_real_orders(tmp_path: Path) -> None:
+    rules, brackets = written(tmp_path, SYMBOL)
+    async with running(seed=2, rules=rules, brackets=brackets) as (_, client):
+        ticker = await client.get("/fapi/v1/ticker/bookTicker", symbol="DOGEUSDT")
+        for price, qty in (("bidPrice", "bidQty"), ("askPrice", "askQty")):
+            assert Decimal(ticker[price]) * Decimal(ticker[qty]) >= 400
+        order = {"symbol": "DOGEUSDT", "side": "BUY", "type": "MARKET", "quantity": "400"}
+        made = await client.signed("POST", "/fapi/v1/order", **order, newOrderRespType="RESULT")
+        assert (made["status"], made["executedQty"]) == ("FILLED", "400")
+        traded = [Decimal(row["quoteQty"]) for row in await client.get("/fapi/v1/trades", symbol="DOGEUSDT")]
+        assert max(traded) > 50
+
+
 async def test_rules_that_cannot_be_used_are_refused_with_a_sentence(tmp_path: Path) -> None:
     rules, _ = written(tmp_path, SYMBOL)
     broken = tmp_path / "broken.json"

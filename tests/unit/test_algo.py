@@ -240,6 +240,8 @@ def test_good_till_date_ends_a_waiting_order() -> None:
         (-2007, Side.SELL, AlgoType.TRAILING_STOP_MARKET, {"callback": 0.01}),
         (-4006, Side.SELL, AlgoType.STOP_MARKET, {"trigger": 0}),
         (-4014, Side.SELL, AlgoType.STOP_MARKET, {"trigger": 59_000.05}),
+        (-4007, Side.BUY, AlgoType.STOP_MARKET, {"trigger": 5_000_000}),
+        (-1111, Side.SELL, AlgoType.STOP_MARKET, {"trigger": 59_000.001}),
         (-1111, Side.SELL, AlgoType.STOP_MARKET, {"qty": 0.0001}),
         (-4003, Side.SELL, AlgoType.STOP_MARKET, {"qty": 0}),
         (-4164, Side.SELL, AlgoType.STOP, {"price": 40_000, "qty": 0.001}),

@@ -5,6 +5,7 @@ from decimal import Decimal as D
 import pytest
 
 from tests.unit.pit import BTC, Pit, neutral, plan
+from trading.core import placing
 from trading.core.engine import Engine
 from trading.core.lifecycle import IllegalMove, Status
 from trading.core.orders import OrderStatus
@@ -171,7 +172,7 @@ def test_after_would_cross_a_slot_sends_the_same_order_at_the_first_quote_that_l
     engine.orders.pop(4)
     engine.strategy.state.slots[4].turn = 2
     engine.handle(Tick(pit.now))
-    engine._diff((4,))
+    placing.diff(engine, (4,))
     assert 4 not in engine.orders and engine.holds.get(4).reason is Reason.WOULD_CROSS
     sent = engine.handle(Quote(pit.now + 1, D(64900), D("64900.1")))
     assert [(i.cid, i.price) for i in sent if isinstance(i, Place)] == [(cid, D(65000))]
@@ -524,24 +525,6 @@ def test_a_bot_whose_orders_never_arrived_is_not_forgotten_but_places_them():
     pit.settle()
     assert pit.engine.status is Status.RUNNING
     assert len(pit.resting()) == 10
-
-
-def test_a_bot_whose_every_counter_order_was_lost_on_the_way_places_them_again():
-    pit = Pit(plan(Direction.NEUTRAL, vacant=1, grids=2))
-    pit.start()
-    for price in ("60000", "70000"):
-        pit.walk(price, deliver=False)
-        for _, event in pit.broker.take():
-            pit.engine.handle(event)  # what it asks for is lost on the way
-    for _ in range(2):
-        for order in list(pit.engine.orders.values()):
-            pit.engine.handle(Uncertain(pit.now, order.cid))
-        pit.snapshot(deliver=False)  # and lost again
-    assert pit.engine.status is Status.RUNNING
-    pit.restart(pit.engine.checkpoint())
-    assert pit.engine.status is Status.RUNNING
-    assert [(order.side, order.price) for order in pit.resting()] == [(Side.BUY, 65000)]
-    assert 0 in pit.engine.holds  # its sell would cross at 70000
 
 
 def test_right_after_a_resume_nothing_rests_and_nobody_is_forgotten():

@@ -165,5 +165,5 @@ def test_presets_lie_on_the_tick(price: Decimal, tick: str, direction: str) -> N
 
 
 def test_a_draft_is_described_in_one_line() -> None:
-    assert form.describe(WHOLE) == "BTCUSDT neutral 58,000 – 72,000 40 grids"
+    assert form.describe(WHOLE) == "BTCUSDT neutral · 58,000 – 72,000 · 40 grids"
     assert form.describe(EMPTY) == ""

@@ -120,8 +120,28 @@ def test_entries_that_would_pass_max_position_wait_and_exits_never_do():
         fill(g, slot, 0, Side.BUY, "0.010", n)
     assert reason(g, 2) == "max_position"
     assert wants(g, 4)[1] is Side.SELL
-    assert set(fill(g, 4, 1, Side.SELL, "0.010", 9)) == set(g.keys())
-    assert wants(g, 2)[1] is Side.BUY
+    assert list(fill(g, 4, 1, Side.SELL, "0.010", 9)) == [4]
+    assert wants(g, 4)[1] is Side.BUY, "the nearest entry has the room that became free"
+    assert reason(g, 2) == "max_position"
+
+
+def test_one_jump_through_every_resting_entry_stays_under_max_position():
+    bought = [wants(g, i)[2] for g in (grid(max_position=D(2000)),) for i in range(5) if reason(g, i) is None]
+    assert bought == [62000, 63000, 64000], "0.01 each: 1,860 at the lowest, a fourth would be 2,440"
+    long, short = (grid(each, max_position=D(4600)) for each in (Direction.LONG, Direction.SHORT))
+    assert [i for i in range(5) if reason(long, i) is None] == [3, 4], "0.05 of the initial order and two at 63,000"
+    assert [i for i in range(5, 10) if reason(short, i) is None] == [5], "0.06 at 66,000, and 0.07 at 67,000 is over"
+
+
+def test_a_cap_under_the_initial_order_keeps_every_entry_waiting_until_enough_is_sold():
+    g = grid(Direction.LONG, max_position=D(2900))
+    assert [reason(g, i) for i in range(5)] == ["max_position"] * 5
+    fill(g, Role.OPEN, 0, Side.BUY, "0.050")
+    assert [reason(g, i) for i in range(5)] == ["max_position"] * 5
+    for trade, slot in enumerate((5, 6), 2):
+        changed = list(fill(g, slot, 0, Side.SELL, "0.010", trade))
+    assert changed == [6]
+    assert [i for i in range(7) if reason(g, i) is None] == [6], "0.04 at 66,000 are 2,640, 0.05 at 60,000 too many"
 
 
 def test_max_position_holds_back_short_entries_too():
@@ -273,3 +293,11 @@ def test_an_edit_moves_the_stops_and_nothing_else_and_is_kept():
     assert (g.ending(D(57000)), g.ending(D(72000))) == (None, "stop_loss")
     assert [g.wish(key) for key in g.keys()] == before
     assert Grid.unpack(g.pack(), "abcd", 7).plan == g.plan
+
+
+def test_a_slot_that_gets_its_entry_by_a_quote_takes_the_room_of_a_farther_one():
+    g = grid(Direction.LONG, initial=False, max_position=D(1300))
+    assert [i for i in range(10) if reason(g, i) is None] == [3, 4]
+    assert list(g.step(Quote(1, D(65999), D(66000)))) == []
+    assert list(g.step(Quote(2, D(66001), D(66002)))) == [5, 3]
+    assert [i for i in range(10) if reason(g, i) is None] == [4, 5]

@@ -36,6 +36,27 @@ def test_three_hundred_orders_leave_at_once_and_the_next_waits_for_the_window() 
     assert limiter.order_wait(1_010_000 + SLACK) == 0
 
 
+@given(st.lists(st.tuples(st.integers(0, 4_000), st.booleans()), min_size=1, max_size=200))
+@settings(max_examples=80, deadline=None)
+def test_what_others_sent_is_what_the_venue_counted_beyond_our_own(steps: list[tuple[int, bool]]) -> None:
+    window, now, sent = Window(1_000, 10_000), 70_000, []
+    for gap, is_order in steps:
+        now += gap
+        if is_order:
+            window.take(now)
+            sent.append(now)
+        ours = sum(1 for time in sent if time // 10_000 == now // 10_000)
+        window.observe(ours + 7, now)
+        assert (window._others, window._others_end) == (7, now - now % 10_000 + 10_000)
+
+
+def test_a_clock_that_is_put_back_over_a_window_never_makes_bolder() -> None:
+    window = Window(10, 10_000)
+    window.take(20_001)
+    window.observe(10, 19_999)
+    assert window.wait(19_999) > 0
+
+
 def test_the_minute_budget_binds_after_the_ten_second_one() -> None:
     limiter, now = Limiter(), 0
     for _ in range(1200):
@@ -76,6 +97,32 @@ def test_reads_leave_a_tenth_of_the_weight_for_cancels() -> None:
     assert weight.wait(1_000, 1, is_urgent=False) == 59_000 + SLACK
     assert weight.wait(1_000, 10, is_urgent=True) == 0
     assert weight.wait(60_000, 1, is_urgent=False) == 0
+
+
+def test_reads_that_can_wait_take_half_of_the_budget_evenly_however_many_ask_at_once() -> None:
+    weight, spent = Weight(2400), list[tuple[int, int]]()
+    for _ in range(3):
+        for cost in [45, 12] * 20:  # 20 accounts of 50 bots: a glance, and one bot read whole
+            spent.append((weight.turn(0, cost), cost))
+    assert spent[0][0] == 0
+    for begin in range(0, 180_000, 1_000):
+        assert sum(cost for time, cost in spent if begin <= time < begin + 60_000) <= 1_200 + 45
+    assert 45_000 < spent[39][0] < 60_000, "a round of all of them fits into the minute"
+    assert weight.turn(300_000, 45) == 0, "what was not used is not saved up"
+
+
+def test_reads_that_can_wait_leave_the_last_quarter_to_those_that_cannot() -> None:
+    weight = Weight(2400)
+    weight.take(0, 1_750)
+    assert weight.leisure(1_000, 50) == 0
+    assert weight.leisure(1_000, 51) == 59_000 + SLACK
+    assert weight.wait(1_000, 51, is_urgent=False) == 0
+    assert weight.leisure(60_000, 51) == 0
+
+
+def test_an_exchange_without_limits_keeps_nobody_waiting() -> None:
+    weight = Weight(1_000_000_000)
+    assert all(weight.turn(5, 45) == weight.leisure(5, 45) == 0 for _ in range(1_000))
 
 
 def test_the_header_corrects_our_own_count_upwards() -> None:

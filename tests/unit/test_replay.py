@@ -165,6 +165,18 @@ class TestTheStart:
         found = run(line, flat(65000, 67001, 64500))
         assert (found.fills, found.position) == (2, D("0.02"))  # 66 and 65 were passed upwards, then bought
 
+    def test_a_far_level_that_a_candle_ended_on_is_passed_by_the_next_one(self) -> None:
+        tape = candles("65000 65000 65000 65000", "65000 66000 65000 66000", "66500 66900 66500 66500", "65000 " * 4)
+        line = "BTCUSDT long 60000-70000 10 per_order=0.010 initial=off"
+        assert run(line, tape) == replay(line, tape, kind=Everything).outcome()
+        assert run(line, tape).fills == 1
+        tape = candles("65000 65000 65000 65000", "65000 65000 64000 64000", "63500 63500 63100 63500", "65000 " * 4)
+        assert run("BTCUSDT short 60000-70000 10 per_order=0.010 initial=off", tape).fills == 1
+
+    def test_a_trigger_that_is_never_reached_earns_nothing_a_year(self) -> None:
+        found = run("BTCUSDT long 60000-70000 10 per_order=0.010 trigger=64000", flat(*[65000] * 30, minutes=60))
+        assert (found.fills, found.total, found.grid_apr, found.total_apr) == (0, 0, None, None)
+
     def test_what_cannot_be_planned_is_refused(self) -> None:
         with pytest.raises(Declined):
             run("BTCUSDT neutral 60000-70000 10 20u", flat(65000))

@@ -80,16 +80,16 @@ def test_a_card_shows_grid_profit_and_floating_pnl_apart() -> None:
     text = read(card.card(a_card(), NOW))
     assert "Grid profit  +12.35 USDT  (32 pairs)" in text
     assert "Floating PnL  −3.21 USDT" in text
-    assert "Total  +9.14 USDT  (1.83 %)" in text
+    assert "Total  +9.14 USDT  (1.83%)" in text
     assert "DEMO" in text
     assert "58,000 – 72,000" in text
     assert "0.012 BTC at 64,100" in text
-    assert "50 % up the range" in text
+    assert "50% up the range" in text
     assert "running for 2 h 5 min" in text
 
 
 @pytest.mark.parametrize(
-    ("price", "words"), [("57000", "below the range by 1.72 %"), ("73000", "above the range by 1.39 %")]
+    ("price", "words"), [("57000", "below the range by 1.72%"), ("73000", "above the range by 1.39%")]
 )
 def test_a_card_says_when_the_price_has_left(price: str, words: str) -> None:
     assert words in read(card.card(a_card(price=Decimal(price)), NOW))
@@ -133,10 +133,50 @@ def test_missing_levels_come_with_their_reasons_and_a_way_to_place_them() -> Non
     )
     shown = card.card(a_card(missing=missing), NOW)
     text = read(shown)
-    assert "buy 58,000: not enough free margin" in text
+    assert text.index("buy 58,350: cancelled on the exchange") < text.index("buy 59,750: not enough free margin")
     assert "… and 1 more" in text
     place = [b.press for row in shown.rows for b in row if b.press.verb == "ask_place"]
     assert place == [Press("ask_place", 1, "1")]
+
+
+def test_levels_that_all_wait_for_the_same_are_said_in_one_line() -> None:
+    missing = tuple(
+        LevelRow(slot, Side.BUY, Decimal(58000 + 350 * slot), Decimal("0.001"), Decimal(0), "paused")
+        for slot in range(40)
+    )
+    text = read(card.card(a_card(status="PAUSED", reason="asked", missing=missing), NOW))
+    assert "Without an order: 40 (the grid is paused)" in text
+    assert "buy 58,000" not in text
+    assert "Paused: by you" in text
+
+
+def test_the_price_stands_between_the_levels() -> None:
+    rows = [
+        LevelRow(slot, Side.SELL if slot else Side.BUY, Decimal(price), Decimal(1), Decimal(0), "working")
+        for slot, price in enumerate((64000, 66000, 68000))
+    ]
+    lines = read(card.levels(a_card(price=Decimal("65001.255")), rows)).splitlines()
+    assert lines[2:] == ["🟥 sell 68,000 × 1", "🟥 sell 66,000 × 1", "— price now 65,001.26 —", "🟩 buy 64,000 × 1"]
+
+
+@pytest.mark.parametrize(("qty", "words"), [("0.012", "long 0.012 BTC"), ("-0.012", "short 0.012 BTC")])
+def test_a_position_says_its_side(qty: str, words: str) -> None:
+    assert words in read(card.card(a_card(position=Decimal(qty)), NOW))
+
+
+def test_deleting_a_grid_that_kept_a_position_says_what_becomes_of_it() -> None:
+    kept = read(confirm.delete(a_card(status="STOPPED"), seal))
+    assert "Its position stays open and no grid looks after it: long 0.012 BTC at 64,100." in kept
+    assert "no new grid can start on BTCUSDT" in kept
+    assert "position" not in read(confirm.delete(a_card(status="STOPPED", position=Decimal(0)), seal))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("btc", [1]), ("BTC/USDT", [1]), ("ETHUSDT", [2]), ("e", [2, 3]), ("xrp", []), ("", [1, 2, 3])]
+)
+def test_a_grid_may_be_named_by_its_symbol(text: str, found: list[int]) -> None:
+    cards = [a_card(1), a_card(2, symbol="ETHUSDT"), a_card(3, symbol="ETHUSDC")]
+    assert [each.id for each in grids.named(cards, text)] == found
 
 
 def test_no_button_names_a_place_in_a_list() -> None:
@@ -230,7 +270,7 @@ def test_the_preview_shows_what_is_at_stake(direction: str) -> None:
         "Investment  5,000.00 USDT",
         "Worst-case loss",
         "Liquidation",
-        "40 grids",
+        "Grids  40 · step 350",
     ):
         assert words in text
     assert ("no position" in text) == (direction == "neutral")
@@ -247,7 +287,82 @@ def test_warnings_and_stops_are_in_the_preview() -> None:
     text = read(preview.preview(WHOLE, made, "DEMO", NOW))
     assert "little room to rise" in text
     assert "at the stop 55,000" in text
-    assert "Take profit  70,000" in text
+    assert "Take-profit  70,000" in text
+
+
+def test_a_preview_with_a_trigger_does_not_call_it_the_price_of_now() -> None:
+    made = preview_of(FIELDS | {"trigger": "73000"})
+    text = read(preview.preview(WHOLE, made, "DEMO", NOW))
+    assert "Starts at  73,000" in text
+    assert "Price now" not in text
+
+
+def bare(**fields: str) -> Draft:
+    return replace(WHOLE, fields=fields)
+
+
+def captions(screen: Screen) -> list[str]:
+    return [button.text for row in screen.rows for button in row]
+
+
+@pytest.mark.parametrize(
+    ("least", "free", "offered"),
+    [
+        ("900", "10000", ["10% · 1,000", "25% · 2,500", "50% · 5,000"]),
+        ("1411.98", "10000", ["Least · 1,420", "25% · 2,500", "50% · 5,000"]),
+        ("9999.5", "10000", ["Least · 10,000"]),
+        ("9999.5", "9999.6", ["Least · 9,999.5"]),
+        ("12000", "10000", ["Grids", "Range", "Leverage"]),
+    ],
+)
+def test_only_amounts_that_suffice_are_offered(least: str, free: str, offered: list[str]) -> None:
+    amounts = form.Amounts(Decimal(least), Decimal(free))
+    shown = wizard.investment(bare(symbol="BTCUSDT", leverage="2"), "DEMO", "USDT", amounts)
+    assert captions(shown)[:-2] == offered
+    assert "This grid needs at least" in read(shown)
+
+
+def test_before_a_leverage_is_chosen_every_share_is_offered_and_the_least_is_told() -> None:
+    amounts = form.Amounts(Decimal(3000), Decimal(10_000))
+    shown = wizard.investment(bare(symbol="BTCUSDT"), "DEMO", "USDT", amounts)
+    assert captions(shown)[:3] == ["10% · 1,000", "25% · 2,500", "50% · 5,000"]
+    assert "at least 3,000.00 USDT at 1x, less with more leverage" in read(shown)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "offered", "words"),
+    [
+        (1, 20, ["1x", "2x", "3x", "5x", "10x", "20x"], "Which leverage"),
+        (3, 12, ["3x", "5x", "10x"], "Under 3x orders would be smaller"),
+        (1, 12, ["1x", "2x", "3x", "5x", "10x"], "Over 12x the position could be liquidated"),
+        (9, 6, ["1x", "2x", "3x", "5x", "10x", "20x", "Grids", "Range", "Investment"], "No leverage suits"),
+    ],
+)
+def test_only_leverages_that_suit_are_offered(least: int, most: int, offered: list[str], words: str) -> None:
+    shown = wizard.leverage(WHOLE, "DEMO", 125, form.Leverages(least, most))
+    assert captions(shown)[:-2] == offered
+    assert words in read(shown)
+
+
+@pytest.mark.parametrize(
+    ("code", "values", "ways"),
+    [
+        ("below_minimum", {"least": "12000", "most_grids": "24"}, ["Use 24 grids"]),
+        ("below_minimum", {"least": "1411.98", "most_grids": ""}, ["Invest 1,420"]),
+        ("over_balance", {"most": "300"}, []),
+        ("liquidation_inside", {"leverage": "16"}, ["Use 16x leverage", "✏️ Range"]),
+        ("liquidation_inside", {"leverage": ""}, ["✏️ Range"]),
+        ("outside_range", {}, ["✏️ Range", "✏️ Trigger price"]),
+        ("equal_levels", {"most": "12"}, ["Use 12 grids"]),
+        ("missing", {"name": "levels"}, ["✏️ List of levels"]),
+        ("missing", {"name": "investment"}, ["✏️ Investment"]),
+    ],
+)
+def test_a_refused_draft_offers_the_ways_out(code: str, values: dict[str, str], ways: list[str]) -> None:
+    amounts = form.Amounts(Decimal(500), Decimal(10_000))
+    shown = preview.missing(bare(symbol="BTCUSDT"), "DEMO", Declined(Refusal(code, values)), amounts)
+    read(shown)
+    assert captions(shown)[:-3] == ways
 
 
 def test_every_step_has_back_and_cancel() -> None:
@@ -256,7 +371,7 @@ def test_every_step_has_back_and_cancel() -> None:
         "direction": wizard.direction(WHOLE, "DEMO"),
         "range": wizard.range_(WHOLE, "DEMO", Decimal(65000), None),
         "grids": wizard.grids(WHOLE, "DEMO"),
-        "investment": wizard.investment(WHOLE, "DEMO", "USDT", Decimal(10_000)),
+        "investment": wizard.investment(WHOLE, "DEMO", "USDT", form.Amounts(most=Decimal(10_000))),
         "leverage": wizard.leverage(WHOLE, "DEMO", 125),
         "edit": wizard.edit(WHOLE, "DEMO"),
         "more": wizard.more(WHOLE, "DEMO"),
@@ -277,9 +392,9 @@ def test_every_parameter_can_be_asked_for(name: str) -> None:
 
 
 def test_without_money_there_are_no_shares_to_tap() -> None:
-    shown = wizard.investment(WHOLE, "DEMO", "USDT", Decimal(0))
+    shown = wizard.investment(WHOLE, "DEMO", "USDT", form.Amounts(most=Decimal(0)))
     assert len(shown.rows) == 1
-    assert "Free balance: 0.00 USDT" in read(shown)
+    assert "Free for a new grid: 0.00 USDT" in read(shown)
 
 
 def test_leverage_offers_only_what_the_instrument_allows() -> None:
@@ -322,7 +437,9 @@ def test_help_lists_every_parameter_over_its_pages() -> None:
         assert (
             any(f"{name}=" in pages for name in (parameter.name, *parameter.aliases))
             or parameter.name in help._POSITIONAL
+            or not form.has_choice(parameter)
         )
+    assert "spacing=arithmetic|geometric|custom" in pages
 
 
 def test_many_orders_are_paged_and_foreign_ones_marked() -> None:
@@ -330,7 +447,7 @@ def test_many_orders_are_paged_and_foreign_ones_marked() -> None:
         OrderRow("BTCUSDT", None if i % 3 else 1, str(i), Side.SELL, Decimal(i + 1), Decimal(1), Decimal(0), NOW)
         for i in range(200)
     ]
-    assert "not ours" in "".join(read(orders.orders([(ACCOUNT, rows)], NOW, n)) for n in range(10))
+    assert "not by Trellis" in "".join(read(orders.orders([(ACCOUNT, rows)], NOW, n)) for n in range(10))
     assert "No orders rest" in read(orders.orders([(ACCOUNT, [])], NOW))
 
 
@@ -346,7 +463,7 @@ def test_positions_and_balances_are_grouped_by_account() -> None:
         BalanceRow(1, "a", "DEMO", "BNB", Decimal(0), Decimal(0), Decimal(0)),
     ]
     text = read(balance.balance(rows, NOW))
-    assert "5.00 USDT in the wallet · 4.00 free · +1.00 floating" in text
+    assert "5.00 USDT in the wallet · 4.00 free · floating PnL +1.00" in text
     assert "BNB" not in text
 
 
@@ -375,5 +492,5 @@ def test_a_draft_that_is_too_small_offers_what_would_do_one_tap_away() -> None:
     )
     shown = preview.missing(WHOLE, "DEMO", no)
     captions = [button.text for row in shown.rows for button in row]
-    assert captions[:3] == ["Invest 3,022.89", "Use 10 grids", "Invest 4,000"]
-    assert [row[0].press.argument for row in shown.rows[:2]] == ["investment=3022.89", "grids=10"]
+    assert captions[:3] == ["Invest 3,030", "Use 10 grids", "Invest 4,000"]
+    assert [row[0].press.argument for row in shown.rows[:2]] == ["investment=3030", "grids=10"]

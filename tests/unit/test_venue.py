@@ -474,6 +474,15 @@ class TestReduceOnly:
         assert refusal(venue, limit(SELL, "67000", "0.006", reduce_only=True)).code == -2022
         assert venue.place("a", limit(SELL, "67000", "0.004", reduce_only=True), 4).is_open
 
+    def test_at_the_market_it_comes_before_resting_ones(self) -> None:
+        venue = quoted()
+        venue.place("a", market(BUY, "0.01"), 2)
+        resting = venue.place("a", limit(SELL, "66000", "0.01", reduce_only=True), 3)
+        first = venue.place("a", market(SELL, "0.004", reduce_only=True), 4)
+        assert (first.executed, resting.qty, resting.status) == (D("0.004"), D("0.006"), Status.NEW)
+        venue.place("a", market(SELL, "0.01", reduce_only=True), 5)
+        assert (venue.position("a", BTC).qty, resting.status) == (0, Status.EXPIRED)
+
     def test_resting_ones_shrink_and_expire_with_the_position(self) -> None:
         venue = quoted()
         venue.place("a", market(BUY, "0.01"), 2)

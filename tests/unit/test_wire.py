@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.gateways.binance import errors, wire
-from trading.gateways.binance.events import Translator
+from trading.gateways.binance.events import Translator, is_settlement
 from trading.gateways.binance.names import Names
 from trading.gateways.binance.signing import Signer
-from trading.messages import Accepted, Closed, Filled, Foreign, Funding, Place, Reason, Uncertain
+from trading.messages import Accepted, Closed, Filled, Foreign, Place, Reason, Uncertain
 from trading.model import ClientOrderId, OrderType, Side, TimeInForce
 from trading.ports import Broken, Credentials, Disconnected, RateLimited, Rejected
 from trading.ports import Uncertain as Unknown
@@ -51,6 +51,36 @@ def test_every_recorded_user_event_decodes_and_encodes_to_the_very_same_fields()
         event = wire.user_event(json.dumps(message).encode())
         assert event is not None
         assert json.loads(wire.encode(event)) == message
+
+
+@pytest.mark.real_data
+def test_the_frames_that_are_passed_over_tell_the_gateway_nothing() -> None:
+    idle: set[str] = set()
+    for row in lines("binance_fapi_userdata_recorded.jsonl"):
+        for spaces in ((",", ":"), (", ", ": ")):
+            text = json.dumps(row["msg"], separators=spaces).encode()
+            if wire.is_idle(text):
+                frame = wire.user_event(text)
+                assert frame is not None
+                assert (translator().events(frame), is_settlement(frame)) == ([], False)
+                idle.add(row["msg"]["e"])
+    assert idle == {"TRADE_LITE", "ACCOUNT_UPDATE"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"E":1,"e":"TRADE_LITE"}',
+        b'{ "e":"TRADE_LITE"}',
+        b'{"e":"ACCOUNT_UPDATE","T":5,"E":6,"a":{"m":"FUNDING_FEE","B":[],"P":[]}}',
+        b'{"e":"ACCOUNT_UPDATE","T":5,"E":6,"a":{"m":"ORDERLY","B":[],"P":[]}}',
+        b'{"e":"ORDER_TRADE_UPDATE","o":{"m":"ORDER"}}',
+        b'{"e":"listenKeyExpired"}',
+        b'{"e":"serverShutdown"}',
+    ],
+)
+def test_whatever_is_laid_out_otherwise_or_says_something_is_not_passed_over(text: bytes) -> None:
+    assert not wire.is_idle(text)
 
 
 @pytest.mark.real_data
@@ -371,11 +401,15 @@ def test_a_fill_without_fee_fields_has_fee_zero() -> None:
     assert (fill.fee, fill.fee_rate) == (0, 1)
 
 
-def test_funding_names_its_symbol_or_is_left_to_the_income_list() -> None:
-    body = '{"e":"ACCOUNT_UPDATE","T":5,"E":6,"a":{"m":"FUNDING_FEE","B":[{"a":"USDT","wb":"1","cw":"1","bc":"-2"}]%s}}'
-    named = wire.user_event((body % ',"S":"BTCUSDT","P":[]').encode())
-    unnamed = wire.user_event((body % ',"P":[]').encode())
-    assert named is not None
-    assert unnamed is not None
-    assert translator().events(named) == [("BTCUSDT", Funding(5, Decimal(-2), "USDT"))]
-    assert translator().events(unnamed) == []
+def test_what_funding_was_paid_is_left_to_the_income_list() -> None:
+    """The event is stamped later than its row, and often names no symbol."""
+    body = '{"e":"ACCOUNT_UPDATE","T":5,"E":6,"a":{"m":"%s","B":[{"a":"USDT","wb":"1","cw":"1","bc":"-2"}]%s}}'
+    named = ("FUNDING_FEE", ',"S":"BTCUSDT","P":[]')
+    for reason, more in (named, ("FUNDING_FEE", ',"P":[]'), ("SPECIAL_FUNDING_FEE", "")):
+        frame = wire.user_event((body % (reason, more)).encode())
+        assert frame is not None
+        assert is_settlement(frame)
+        assert translator().events(frame) == []
+    order = wire.user_event((body % ("ORDER", ',"P":[]')).encode())
+    assert order is not None
+    assert not is_settlement(order)

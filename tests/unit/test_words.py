@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from bot import numbers, sentences, words
 from trading import parameters, plan
 from trading.core.lifecycle import Status
+from trading.gateways.binance.errors import MENDABLE
 from trading.messages import Notice, NoticeKind, Reason
 from trading.parameters import declaration
 from trading.views import Declined, HealthRow, Refusal
@@ -38,7 +39,10 @@ def codes_raised(folder: str) -> Iterator[str]:
 DECLARED = {**declaration.CODES, **parameters.CODES, **plan.REFUSALS, **plan.WARNINGS}
 
 
-@pytest.mark.parametrize("code", sorted({*codes_raised("trading"), *codes_raised("bot"), *DECLARED}))
+CODES = {*codes_raised("trading"), *codes_raised("bot"), *DECLARED, *MENDABLE.values()}
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
 def test_every_refusal_has_a_sentence(code: str) -> None:
     assert code in sentences.REFUSALS
 
@@ -52,6 +56,15 @@ def test_a_refusal_sentence_uses_only_values_that_its_code_carries(code: str) ->
 @pytest.mark.parametrize("reason", [each.value for each in Reason])
 def test_every_reason_has_words(reason: str) -> None:
     assert reason in sentences.REASONS
+
+
+@pytest.mark.parametrize("asked", sorted(words.ASKED))
+def test_a_pause_that_was_asked_for_gives_no_reason(asked: str) -> None:
+    told = words.notice(Notice(1, NoticeKind.PAUSED, "r", 0, {"symbol": "BTCUSDT", "reason": asked}))
+    assert told.body == "The position is kept."
+    assert words.status("PAUSED", asked) == "Paused: by you"
+    for_a_reason = words.notice(Notice(1, NoticeKind.PAUSED, "r", 0, {"symbol": "BTCUSDT", "reason": "foreign_trade"}))
+    assert "Why: a trade that Trellis did not make" in for_a_reason.body
 
 
 @pytest.mark.parametrize("status", [each.value for each in Status])
@@ -70,7 +83,7 @@ def test_every_notice_has_a_headline_even_without_values(kind: NoticeKind) -> No
 def test_every_sentence_is_used_and_every_used_one_exists() -> None:
     used = set()
     for file in (ROOT / "bot").rglob("*.py"):
-        if file.name == "sentences.py" or "localchat" in file.parts:
+        if {"sentences", "localchat"} & set(file.parts):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -99,8 +112,22 @@ def test_a_refusal_names_the_ways_out_that_exist() -> None:
 
 def test_shares_are_shown_in_per_cent() -> None:
     text = words.refusal(Refusal("close_to_upper", {"price": "65000", "upper": "66000", "distance": "0.015385"}))
-    assert "1.54 %" in text
+    assert "1.54%" in text
     assert "65,000" in text
+
+
+def test_of_several_refusals_about_leverage_the_one_that_names_the_safe_one_is_said() -> None:
+    no = Declined(
+        Refusal("out_of_bounds", {"name": "leverage", "text": "500", "least": "1", "most": "125"}),
+        Refusal("leverage_for_notional", {"leverage": "500", "notional": "1364771.65", "most": "109"}),
+        Refusal("liquidation_inside", {"liquidation": "61974.2", "leverage": "15"}),
+    )
+    where = "The position could be liquidated at 61,974.2, inside the range."
+    assert words.refusals(no) == f"{where} 15x is the highest leverage that is safe here."
+
+
+def test_an_unknown_setting_is_quoted_as_typed() -> None:
+    assert "“foo_bar”" in words.refusal(Refusal("unknown_parameter", {"name": "foo_bar", "nearest": ""}))
 
 
 def test_an_unknown_refusal_still_says_something() -> None:

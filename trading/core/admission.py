@@ -33,7 +33,9 @@ NOT_FILLABLE = (
 def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
     """The quantity the order may have (a reduce-only one is cut to the position), or a VenueError."""
     market = holding.market
-    qty = reducible(holding, request.side, request.qty) if request.reduce_only else request.qty
+    qty = request.qty
+    if request.reduce_only:
+        qty = reducible(holding, request.side, qty, is_first=request.type is not _LIMIT)
     if request.type is _LIMIT and len(holding.open) >= market.instrument.max_orders > 0:
         raise VenueError(-2025, "Reach max open order limit.")
     if request.client_id:
@@ -49,10 +51,13 @@ def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
     return qty
 
 
-def reducible(holding: Holding, side: Side, qty: Decimal, own: Decimal = ZERO) -> Decimal:
-    """How much of a reduce-only `qty` the position allows; `own` = what the order itself already has open."""
+def reducible(holding: Holding, side: Side, qty: Decimal, own: Decimal = ZERO, is_first: bool = False) -> Decimal:
+    """How much of a reduce-only `qty` the position allows; `own` = what the order itself already has open.
+
+    `is_first`: it fills at once, and what rests gives way to it.
+    """
     position = holding.state.qty
-    others = sum((order.remaining for order in holding.reducing.values()), ZERO) - own
+    others = ZERO if is_first else sum((order.remaining for order in holding.reducing.values()), ZERO) - own
     room = abs(position) - others
     if not position or (position > 0) is (side is _BUY) or room <= 0 or (others and qty > room):
         raise VenueError(-2022, "ReduceOnly Order is rejected.")

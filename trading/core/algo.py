@@ -192,6 +192,9 @@ class AlgoBook:
             return
         if request.trigger <= 0:
             raise VenueError(-4006, "Stop price less than zero.")
+        check_precision(rules, request.trigger, ZERO)
+        if rules.max_price and request.trigger > rules.max_price:
+            raise VenueError(-4007, "Stop price greater than max price.")
         if request.trigger % rules.tick_size:
             raise VenueError(-4014, "Price not increased by tick size.")
         if _reaches(request, self._price(request)):

@@ -14,7 +14,16 @@ from trading.model import OrderType, Side, TimeInForce
 MOST_AMENDMENTS = 10_000
 
 
-def amend(floor: Floor, order: Order, side: Side, price: Decimal, qty: Decimal, reduce_only: bool, now: int) -> Order:
+def amend(
+    floor: Floor,
+    order: Order,
+    side: Side,
+    price: Decimal,
+    qty: Decimal,
+    reduce_only: bool,
+    now: int,
+    modify_id: str = "",
+) -> Order:
     """Amend the open `order`; a refusal leaves it as it was. `qty` is the whole quantity, filled part included."""
     account = floor.accounts[order.account]
     holding = account.holdings[order.symbol]
@@ -32,9 +41,12 @@ def amend(floor: Floor, order: Order, side: Side, price: Decimal, qty: Decimal, 
     floor.ranks += 1
     order.price, order.qty, order.rank = price, qty, floor.ranks
     order.amendments += 1
+    order.modify_id = modify_id
     order.stp = SelfTrade.NONE
     order.updated = now
+    holding.count(order, order.remaining)  # the event tells the notional with the order as it is now
     floor.tell(holding, order, Execution.AMENDMENT, now)
+    holding.count(order, -order.remaining)
     floor.work(holding, order, now)
     return order
 

@@ -36,6 +36,8 @@ class Move(Enum):
     RESUME = "resume"
     RESET = "reset"
     STOP = "stop"
+    CLOSE = "close"
+    """A stop that has kept lots to close, of a bot that rests nothing yet."""
     STOPPED = "stopped"
     FINISH = "finish"
     FAIL = "fail"
@@ -58,6 +60,7 @@ MOVES: dict[tuple[Status, Move], Status] = {
     **_WAIT,
     **_STOP,
     (Status.WAITING, Move.STOP): Status.STOPPED,
+    (Status.WAITING, Move.CLOSE): Status.STOPPING,
     (Status.STARTING, Move.RUN): Status.RUNNING,
     (Status.STARTING, Move.PAUSE): Status.PAUSED,
     (Status.STARTING, Move.FAIL): Status.FAILED,

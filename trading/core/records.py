@@ -64,6 +64,8 @@ class OrderRequest(Struct, frozen=True):
     stp: str = "EXPIRE_MAKER"
     good_till: int = 0
     """ms, for GTD."""
+    price_match: str = "NONE"
+    """How its price was found."""
 
 
 class Order(Struct):
@@ -93,6 +95,9 @@ class Order(Struct):
     """The sum of price * qty of its trades."""
     status: Status = Status.NEW
     amendments: int = 0
+    price_match: str = "NONE"
+    modify_id: str = ""
+    """What the last amendment was called by who asked for it."""
 
     @property
     def remaining(self) -> Decimal:

@@ -389,6 +389,8 @@ class Replay:
         gate = self._grid.gate
         if gate is not None:
             (highs if gate > self._price else lows).append(gate)
+            if gate == self._price:  # touched, not yet passed: the way on may be up
+                highs.append(gate)
         if self._stops and self._engine.status not in OVER:
             for stop in (self._grid.plan.stop_loss, self._grid.plan.stop_loss_high, self._grid.plan.take_profit):
                 if stop is not None:
@@ -409,7 +411,7 @@ class Replay:
         with localcontext(EXACT):
             ledger, engine = self._engine.ledger, self._engine
             books, total = ledger.books, ledger.total(self._last)
-            span = self._time + self._length - self._began
+            span = 0 if self._trigger is not None else self._time + self._length - self._began
             return Outcome(
                 candles=self._candles,
                 first=self._first,

@@ -150,6 +150,7 @@ class Venue:
             raise VenueError(-4048, "Margin type cannot be changed if there exists position.")
         holding.state.margin_mode = mode
         holding.state.updated = now
+        self._floor.tell_balance(self._accounts[account], "MARGIN_TYPE_CHANGE", holding, now)
 
     def move_margin(self, account: str, symbol: str, amount: Decimal, now: int) -> None:
         """Into an isolated position, or out of it below 0."""
@@ -216,6 +217,7 @@ class Venue:
             created=now,
             updated=now,
             rank=floor.ranks,
+            price_match=request.price_match,
         )
         floor.enter(owner, holding, order, now)
         return order
@@ -258,12 +260,13 @@ class Venue:
         qty: Decimal,
         now: int,
         reduce_only: bool = False,
+        modify_id: str = "",
     ) -> Order:
         """New price and whole quantity for a resting order (binance-usdm.md §12.8); it may come back over."""
         order = self.find(account, symbol, order_id, client_id)
         if order is None or not order.is_open:
             raise VenueError(-2013, "Order does not exist.")
-        return amend(self._floor, order, side, price, qty, reduce_only, now)
+        return amend(self._floor, order, side, price, qty, reduce_only, now, modify_id)
 
     def order(self, account: str, symbol: str, order_id: int | None, client_id: str | None = None) -> Order:
         """-2013 for what never was. A client id that was used twice names its newest order."""

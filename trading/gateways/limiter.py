@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import takewhile
 from typing import Protocol
 
 SLACK = 500
@@ -35,6 +34,9 @@ class Window:
         self.limit = limit
         self.span = span
         self._sent: deque[int] = deque()
+        self._start = 0
+        """Of the venue's window that holds the last order, and how many of ours it holds."""
+        self._ours = 0
         self._others = 0
         self._others_end = 0
 
@@ -53,13 +55,20 @@ class Window:
 
     def take(self, now: int) -> None:
         self._sent.append(now)
+        self._roll(now)
+        self._ours += 1
 
     def observe(self, count: int, now: int) -> None:
         """The venue counted `count` orders in its window (aligned to the clock) that contains `now`."""
+        self._roll(now)
+        self._others = max(0, count - self._ours)
+        self._others_end = self._start + self.span
+
+    def _roll(self, now: int) -> None:
+        # a clock that was put back stays in the later window: too careful for a moment, never too bold
         start = now - now % self.span
-        ours = sum(1 for _ in takewhile(lambda sent: sent >= start, reversed(self._sent)))
-        self._others = max(0, count - ours)
-        self._others_end = start + self.span
+        if start > self._start:
+            self._start, self._ours = start, 0
 
 
 class Weight:
@@ -70,6 +79,8 @@ class Weight:
         self.span = span
         self._start = 0
         self._used = 0
+        self._next_turn = 0
+        """When the next read that can wait may begin, ms."""
 
     def _roll(self, now: int) -> None:
         start = now - now % self.span
@@ -81,6 +92,22 @@ class Weight:
         self._roll(now)
         allowed = self.limit if is_urgent else self.limit - self.limit // 10
         if self._used == 0 or self._used + weight <= allowed:
+            return 0
+        return self._start + self.span + SLACK - now
+
+    def turn(self, now: int, weight: int) -> int:
+        """ms until the turn of a read of `weight` that can wait; to be asked once for each.
+
+        Such reads follow one another so that all of them together take half of the budget at most, evenly.
+        """
+        begin = max(now, self._next_turn)
+        self._next_turn = begin + 2 * weight * self.span // self.limit
+        return begin - now
+
+    def leisure(self, now: int, weight: int) -> int:
+        """ms until others leave room for a read that can wait; 0 = now. The last quarter is theirs."""
+        self._roll(now)
+        if self._used == 0 or self._used + weight <= self.limit - self.limit // 4:
             return 0
         return self._start + self.span + SLACK - now
 

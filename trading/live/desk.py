@@ -22,7 +22,7 @@ from trading.model import ZERO, Candle, ClientOrderId, Instrument
 from trading.parameters import GridParameters, clean
 from trading.plan import stops
 from trading.plan.exposure import Cross
-from trading.ports import Account, Books, BotRow, Gateway, Journal, TradingError
+from trading.ports import Account, Books, BotRow, Gateway, Journal, Rejected, TradingError
 from trading.strategies.grid import Grid, GridPlan
 from trading.views import (
     Aftermath,
@@ -45,6 +45,8 @@ log = structlog.get_logger("desk")
 
 RULES_AGE = 24 * 3_600_000
 """How long symbol rules are fresh, ms."""
+RULES_DOUBTED = 600_000
+"""Rules older than this, ms, are fetched again when the exchange refuses an order by a rule."""
 AUDIT_PATIENCE = 20.0
 """Seconds after which the next audit may come though one account is still being read."""
 REVIVE_AFTER = 2.0
@@ -73,6 +75,8 @@ class Desk:
         self._workers: dict[int, Worker] = {}
         self._bots: dict[int, Bot] = {}
         self._rules: dict[int, tuple[int, dict[str, Instrument]]] = {}
+        self._doubted: set[int] = set()
+        """Accounts whose rules are being fetched because of a refusal."""
         self._install = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: dict[int, asyncio.Task[None]] = {}
@@ -102,9 +106,9 @@ class Desk:
             await worker.close()
 
     def _enlist(self, account: Account) -> None:
-        self._workers[account.id] = Worker(
-            account, self._install, self._open_gateway, self.journal, self._spawn, self.clock
-        )
+        worker = Worker(account, self._install, self._open_gateway, self.journal, self._spawn, self.clock)
+        worker.on_rule_broken = lambda: self._doubt_rules(account.id)
+        self._workers[account.id] = worker
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """The one supervised place for background work: an error ends that piece of work alone."""
@@ -230,13 +234,26 @@ class Desk:
         self._rules[account] = (now, rules)
         return rules
 
+    def _doubt_rules(self, account: int) -> None:
+        """The exchange refused something by a rule: ours may be of yesterday, and the next try should not be."""
+        known = self._rules.get(account)
+        is_old = known is None or self.clock() - known[0] > RULES_DOUBTED
+        if is_old and account not in self._doubted:
+            self._doubted.add(account)
+            self._spawn(self._renew_rules(account))
+
+    async def _renew_rules(self, account: int) -> None:
+        try:
+            await self._fetch_rules(account)
+        except (Declined, TradingError) as error:
+            log.warning("rules_not_refreshed", account=account, error=str(error))
+        finally:
+            self._doubted.discard(account)
+
     async def refresh_rules(self) -> None:
         """Fetch the rules of every account anew (scheduler, 24 h)."""
-        for account in self._workers:
-            try:
-                await self._fetch_rules(account)
-            except (Declined, TradingError) as error:
-                log.warning("rules_not_refreshed", account=account, error=str(error))
+        for account in list(self._workers):
+            await self._renew_rules(account)
 
     async def resolve(self, account: int, text: str) -> Instrument:
         """The instrument a person means by `btc`, `BTCUSDT`, `BTC/USDT`, `BTC/USDT:USDT`."""
@@ -371,7 +388,7 @@ class Desk:
             await gateway.prepare(plan.instrument.symbol, plan.leverage, plan.margin_mode)
             quote = await gateway.quote(plan.instrument.symbol)
         except TradingError as error:
-            raise Declined(Refusal("start_refused", {"bot": str(bot.row.id), "why": str(error)})) from error
+            raise self._no_start(bot, error) from error
         self._adopt(bot, plan, ZERO if close_first else bot.engine.ledger.position)
         bot.engine.bid, bot.engine.ask = quote.bid, quote.ask
         bot.engine.is_synced = False
@@ -380,6 +397,14 @@ class Desk:
         await bot.session.do(Start(self._now(account), close_first))
         await self.books.audit(user, "start", f"bot {bot.row.id}", "done", self.clock())
         self._spawn(bot.session.reconcile())
+
+    def _no_start(self, bot: Bot, error: TradingError) -> Declined:
+        """Why the exchange lets a bot not start, by our own code for it where there is one."""
+        code = "start_refused"
+        if isinstance(error, Rejected):
+            self._doubt_rules(bot.row.account)
+            code = error.reason or code
+        return Declined(Refusal(code, {"bot": str(bot.row.id), "symbol": bot.row.symbol, "why": str(error)}))
 
     def _adopt(self, bot: Bot, plan: GridPlan, carried: Decimal) -> None:
         """Give the engine its next grid; names go on where the last one's ended."""

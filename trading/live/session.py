@@ -62,6 +62,10 @@ class Session:
     def bot(self) -> int:
         return self.engine.bot
 
+    @property
+    def is_reading(self) -> bool:
+        return self._reconciling is not None
+
     # ------------------------------------------------------------------ events and commands
 
     def feed(self, event: Event) -> None:

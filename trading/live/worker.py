@@ -8,8 +8,21 @@ from typing import Any
 
 import structlog
 
+from trading.live import audit
 from trading.live.session import Session
-from trading.messages import Disconnected, Event, Foreign, Funding, Mark, Notice, NoticeKind, Quote, Tick
+from trading.messages import (
+    Disconnected,
+    Event,
+    Foreign,
+    Funding,
+    Mark,
+    Notice,
+    NoticeKind,
+    Quote,
+    Reason,
+    Refused,
+    Tick,
+)
 from trading.ports import Account, Gateway, Journal, TradingError
 
 log = structlog.get_logger("worker")
@@ -45,6 +58,8 @@ class Worker:
         self.why = "connecting"
         self.ready = asyncio.Event()
         """Set once the account was reached for the first time."""
+        self.on_rule_broken: Callable[[], None] = lambda: None
+        """Called when the venue refuses an order by one of its rules."""
         self._open = open_gateway
         self._down_since: int | None = clock()
         self._was_told = False
@@ -105,15 +120,8 @@ class Worker:
         self.ready.set()
         sessions = list(self.sessions.values())
         before = sum(session.engine.ledger.books.fills for session in sessions)
-        for session in sessions:
-            await self._watch(session.engine.instrument.symbol)
-        gate = asyncio.Semaphore(4)
-
-        async def one(session: Session) -> None:
-            async with gate:
-                await session.reconcile()
-
-        await asyncio.gather(*(one(session) for session in sessions))
+        await asyncio.gather(*(self._watch(session.engine.instrument.symbol) for session in sessions))
+        await audit.read(sessions)
         if not self.is_up:
             return
         told, self._was_told, self._down_since = self._was_told, False, None
@@ -151,6 +159,8 @@ class Worker:
         cid = getattr(event, "cid", None)
         if cid is None or cid.install != self.install:
             return
+        if isinstance(event, Refused) and event.reason is Reason.FILTER:
+            self.on_rule_broken()
         owner = self.sessions.get(cid.bot)
         if owner is not None:
             owner.feed(event)
@@ -191,28 +201,32 @@ class Worker:
             await self.gateway.unwatch(symbol, self._on_market)
 
     async def audit(self) -> None:
-        """Reconcile every bot (scheduler, each minute); one that is still under way is enough."""
+        """Look at every bot (scheduler, each minute); one look that is still under way is enough."""
         if not self.is_up or self._is_auditing:
             return
+        assert self.gateway is not None
         self._is_auditing = True
         try:
             await self._requote()
-            for session in list(self.sessions.values()):
-                await session.reconcile()
+            await audit.audit(self.gateway, list(self.sessions.values()))
+        except TradingError as error:
+            log.info("audit_failed", account=self.account.name, error=str(error))
         finally:
             self._is_auditing = False
 
     async def _requote(self) -> None:
         """Read the touch where the stream was silent: what moved while it was down nobody says again."""
         assert self.gateway is not None
-        for symbol in list(self._watched):
-            known = self.quotes.get(symbol)
-            if known is not None and self.gateway.now() - known.time < SILENT:
-                continue
-            try:
-                found = await self.gateway.quote(symbol)
-            except TradingError as error:
-                log.info("no_quote", symbol=symbol, error=str(error))
-                return
-            if self.quotes.get(symbol) is known:
-                self._on_market(symbol, found)
+        now = self.gateway.now()
+        known = {symbol: self.quotes.get(symbol) for symbol in self._watched}
+        silent = [symbol for symbol, quote in known.items() if quote is None or now - quote.time >= SILENT]
+        if not silent:
+            return
+        try:
+            found = await self.gateway.touches(silent)
+        except TradingError as error:
+            log.info("no_quotes", symbols=silent[:10], error=str(error))
+            return
+        for symbol in silent:
+            if symbol in found and self.quotes.get(symbol) is known[symbol]:
+                self._on_market(symbol, found[symbol])

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import msgspec
+
 from trading.gateways.binance import wire
 from trading.model import MarginMode
 from trading.sandbox import fields as read
@@ -10,10 +14,13 @@ from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
 from trading.sandbox.history import WEEK
 from trading.sandbox.orders import optional_symbol, symbol_of
+from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS
 from trading.sandbox.refusal import Refusal, missing
 from trading.sandbox.risk import quantile
 
 DONE = wire.Fault(200, "success")
+RETAIL_FEE = Decimal("0.00005")
+"""Of retail price improvement orders, which the sandbox refuses."""
 
 
 def balance(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.BalanceRow]:
@@ -28,7 +35,9 @@ def account_new(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Acco
 def account_old(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountState:
     venue = exchange.venue
     rows = [venue.position(caller.account, symbol) for symbol in exchange.rules]
-    return holdings.account_old(venue.funds(caller.account), rows, exchange.rules)
+    made = holdings.account_old(venue.funds(caller.account), rows, exchange.rules)
+    is_burning, is_joint = caller.account in exchange.burning, caller.account in exchange.joint
+    return msgspec.structs.replace(made, fee_burn=is_burning, multi_assets_margin=is_joint)
 
 
 def risk_new(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:
@@ -52,7 +61,8 @@ def risk_old(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Po
 
 
 def account_config(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountConfig:
-    return wire.AccountConfig(dual_side_position=caller.account in exchange.hedged)
+    is_hedged, is_joint = caller.account in exchange.hedged, caller.account in exchange.joint
+    return wire.AccountConfig(dual_side_position=is_hedged, multi_assets_margin=is_joint)
 
 
 def symbol_config(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.SymbolConfig]:
@@ -85,6 +95,8 @@ def set_margin_type(exchange: Exchange, caller: Caller, fields: Fields) -> wire.
     modes = {"ISOLATED": MarginMode.ISOLATED, "CROSSED": MarginMode.CROSS}
     if wanted not in modes:
         raise missing("marginType")
+    if wanted == "ISOLATED" and caller.account in exchange.joint:
+        raise Refusal(-4168)
     exchange.venue.set_margin_mode(caller.account, symbol, modes[wanted], exchange.now())
     return DONE
 
@@ -108,16 +120,22 @@ def set_position_mode(exchange: Exchange, caller: Caller, fields: Fields) -> wir
 
 
 def asset_mode(exchange: Exchange, caller: Caller, fields: Fields) -> object:
-    return {"multiAssetsMargin": False}
+    return {"multiAssetsMargin": caller.account in exchange.joint}
 
 
 def set_asset_mode(exchange: Exchange, caller: Caller, fields: Fields) -> object:
     wanted = read.flag(fields, "multiAssetsMargin")
     if wanted is None:
         raise missing("multiAssetsMargin")
-    if wanted:
-        raise Refusal(-1020, "This sandbox has the single-asset mode only.")
-    raise Refusal(-4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly")
+    if wanted is (caller.account in exchange.joint):
+        raise Refusal(-4171)
+    venue, account = exchange.venue, caller.account
+    if wanted and any(venue.margin_mode(account, symbol) is MarginMode.ISOLATED for symbol in exchange.rules):
+        raise Refusal(-4167)
+    if venue.open_orders(account):
+        raise Refusal(-4170)
+    exchange.set_joint(account, wanted)
+    return DONE
 
 
 def brackets(exchange: Exchange, caller: Caller, fields: Fields) -> bytes:
@@ -131,7 +149,8 @@ def brackets(exchange: Exchange, caller: Caller, fields: Fields) -> bytes:
 
 def commission(exchange: Exchange, caller: Caller, fields: Fields) -> wire.CommissionRate:
     rules = exchange.rules[symbol_of(exchange, fields)]
-    return wire.CommissionRate(rules.symbol, shapes.fixed(rules.maker_fee, 6), shapes.fixed(rules.taker_fee, 6))
+    maker, taker = shapes.fixed(rules.maker_fee, 6), shapes.fixed(rules.taker_fee, 6)
+    return wire.CommissionRate(rules.symbol, maker, taker, shapes.fixed(RETAIL_FEE, 5))
 
 
 def income(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Income]:
@@ -156,7 +175,11 @@ def income(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Inco
 
 
 def order_limits(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.RateLimit]:
-    return [wire.RateLimit("ORDERS", "SECOND", 10, 300), wire.RateLimit("ORDERS", "MINUTE", 1, 1200)]
+    told = exchange.quota.told
+    return [
+        wire.RateLimit("ORDERS", "SECOND", 10, told(ORDERS_TEN_SECONDS)),
+        wire.RateLimit("ORDERS", "MINUTE", 1, told(ORDERS_MINUTE)),
+    ]
 
 
 def open_listen_key(exchange: Exchange, caller: Caller, fields: Fields) -> wire.ListenKey:

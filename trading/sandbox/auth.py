@@ -125,7 +125,7 @@ def _window(params: Mapping[str, str]) -> int:
     except ValueError:
         raise missing("recvWindow") from None
     if not 0 < window <= LONGEST_WINDOW:
-        raise Refusal(-1131, "recvWindow must be less than 60000.")
+        raise Refusal(-1131, "recvWindow must be less than 60000")
     return window
 
 

@@ -7,7 +7,7 @@ import msgspec
 from trading.core.algo import AlgoOrder, AlgoRequest, AlgoStatus, AlgoType, AlgoUpdate
 from trading.gateways.binance import wire
 from trading.model import ZERO, Instrument
-from trading.sandbox.shapes import fixed, short
+from trading.sandbox.shapes import average, fixed, short
 
 
 def answer(algo: AlgoOrder, rules: Instrument) -> wire.AlgoAnswer:
@@ -51,7 +51,7 @@ def row(algo: AlgoOrder, rules: Instrument) -> wire.AlgoAnswer:
     return msgspec.structs.replace(
         answer(algo, rules),
         actual_order_id=str(algo.order_id) if algo.order_id else "",
-        actual_price=fixed(algo.average, 5),
+        actual_price=average(algo.average, rules),
         actual_qty=fixed(algo.executed, rules.qty_precision),
         actual_type=_actual_type(algo) if algo.order_id else "",
         tp_trigger_price=zero,
@@ -82,7 +82,7 @@ def event(update: AlgoUpdate, rules: Instrument, sent: int) -> wire.AlgoUpdate:
             qty=fixed(asked.qty, rules.qty_precision),
             status=algo.status.value,
             order_id=str(algo.order_id) if algo.order_id else "",
-            avg_price=fixed(algo.average, 5),
+            avg_price=average(algo.average, rules),
             executed=fixed(algo.executed, 5),
             order_type=_actual_type(algo) if algo.order_id else "0",
             trigger_price=short(asked.trigger),

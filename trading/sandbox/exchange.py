@@ -64,6 +64,8 @@ class Exchange:
         self.publisher = Publisher(venue, self.rules, self.tapes, self.hub, self.now, self.funding)
         self.hedged: set[str] = set()
         """Accounts in hedge mode: it can be set and read, orders in it are not built."""
+        self.joint: set[str] = set()
+        """Accounts in multi-assets mode. USDT is the only collateral here, so no sum differs."""
         self.countdowns: dict[tuple[str, str], int] = {}
         """When all orders of (account, symbol) are cancelled, ms."""
         self.rates: dict[str, Decimal] = {}
@@ -227,6 +229,13 @@ class Exchange:
             for call in self.alarm.calls(account, now, self.rules) if account else ():
                 self._untold.append((account, "MARGIN_CALL", wire.encode(call)))
         self.flush()
+
+    def set_joint(self, account: str, is_joint: bool) -> None:
+        """Set the multi-assets mode of an account, and tell it."""
+        self.joint = self.joint | {account} if is_joint else self.joint - {account}
+        now = self.now()
+        change = wire.AccountConfigUpdate(event_time=now, time=now, mode=wire.AssetModeChange(is_joint))
+        self._untold.append((account, "ACCOUNT_CONFIG_UPDATE", wire.encode(change)))
 
     def set_status(self, symbol: str, status: str) -> None:
         """Halt or resume a symbol, and say so to everybody."""

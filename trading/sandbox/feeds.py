@@ -202,6 +202,8 @@ class Hub:
         """Kinds of streams that had a listener since the start."""
         self.streams: dict[str, Stream] = {}
         """Those with a listener."""
+        self.fresh: set[str] = set()
+        """Those that a listener came to: who sends snapshots owes it one, changed or not."""
         self._listeners: dict[str, dict[Feed, None]] = {}
 
     def join(self, feed: Feed) -> None:
@@ -219,6 +221,7 @@ class Hub:
         if stream is None or not self._may_hear(feed, stream):
             return
         self.streams[name] = stream
+        self.fresh.add(name)
         self.heard.add(stream.pattern)
         self._listeners.setdefault(name, {})[feed] = None
 
@@ -235,6 +238,7 @@ class Hub:
             if not listeners:
                 del self._listeners[name]
                 self.streams.pop(name, None)
+                self.fresh.discard(name)
 
     def has(self, name: str) -> bool:
         return name in self._listeners

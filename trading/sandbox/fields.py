@@ -67,13 +67,13 @@ def limit(fields: Fields, default: int, most: int) -> int:
     return found
 
 
-def client_id(fields: Fields, name: str = "newClientOrderId") -> str | None:
-    """A client order id, None where absent; -4015 where malformed."""
+def client_id(fields: Fields, name: str) -> str | None:
+    """A client id, None where absent; -4015 where malformed."""
     value = fields.get(name)
     if value is None or value == "":
         return None
     if len(value) > 36:
-        raise Refusal(-4015, "Client order id length should not be more than 36 chars.")
+        raise Refusal(-4015, "Client order id length should not be more than 36 chars")
     if not CLIENT_ID.fullmatch(value):
         raise Refusal(-4015)
     return value

@@ -44,7 +44,7 @@ def all_orders(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
         start, end = window(exchange, fields)
         page = [order for order in found if start <= order.created <= end]
         page = page[:limit] if fields.get("startTime") else page[-limit:]
-    return [shapes.order_row(order, exchange.rules[order.symbol]) for order in page]
+    return [shapes.history_row(order, exchange.rules[order.symbol]) for order in page]
 
 
 def window(exchange: Exchange, fields: Fields) -> tuple[int, int]:
@@ -102,7 +102,7 @@ def force_orders(exchange: Exchange, caller: Caller, fields: Fields) -> list[wir
     prefixes = FORCED[kind] if kind else (*FORCED["LIQUIDATION"], *FORCED["ADL"])
     start, end = read.integer(fields, "startTime"), read.integer(fields, "endTime")
     found = [
-        shapes.order_row(order, exchange.rules[order.symbol])
+        shapes.history_row(order, exchange.rules[order.symbol])
         for order in exchange.venue.all_orders(caller.account, symbol)
         if order.client_id.startswith(prefixes)
         and (start is None or order.created >= start)

@@ -24,6 +24,8 @@ HALF_LIFE = 600.0
 """Seconds in which a synthetic price comes half the way back to its start."""
 NOISE = 0.00003
 """Standard deviation of what each quote adds to the walk."""
+WORTH = 100.0
+"""What a unit of size is worth at least, in the quote asset: cheap coins are traded by the thousand."""
 RUNGS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597)
 """Deeper levels, in ticks behind the touch."""
 
@@ -74,6 +76,7 @@ class _Walk:
         self._pace = pace
         self._instrument = instrument
         self._start = float(start)
+        self._unit = max(1.0, WORTH / self._start)
         # A stream of its own for every symbol: adding an instrument changes no other's prices.
         self._random = Random(f"{seed}:{instrument.symbol}")
         self._drift = 0.0
@@ -105,7 +108,7 @@ class _Walk:
         return TradePrint(quote.symbol, 0, price, self._size(0.01, 3), sold)
 
     def _size(self, least: float, most: float) -> Decimal:
-        lot = self._instrument.lot_size
+        least, most, lot = least * self._unit, most * self._unit, self._instrument.lot_size
         lots = Decimal(self._random.uniform(least, most) / float(lot)).quantize(Decimal(1), rounding=ROUND_DOWN)
         return max(lots * lot, self._instrument.min_qty, lot * math.ceil(Decimal(least) / lot))
 

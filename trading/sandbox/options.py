@@ -54,7 +54,7 @@ class Options(Struct, frozen=True, kw_only=True):
     settle: int = 200
     """ms without a signed non-GET request before the tape leaves a point where an order filled; 0 never waits."""
     limits: bool = True
-    """Whether rate limits refuse (`--limits real`) or only count (`off`)."""
+    """Whether rate limits refuse (`--limits real`) or only count (`off`), and then tell limits that never bind."""
     day: float = 86_400
     """Seconds after which every socket is closed."""
     rules: Path | None = None

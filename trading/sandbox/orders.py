@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from trading.core import records
+from trading.core.filters import check_request
 from trading.core.venue import OrderRequest, VenueError
 from trading.gateways.binance import wire
 from trading.model import ZERO, OrderType, Side, TimeInForce
@@ -21,6 +22,7 @@ from trading.sandbox.refusal import Refusal, invalid, missing, superfluous
 CONDITIONAL = {"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
 STP_MODES = {"EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "NONE"}
 QUEUES = {"OPPONENT": 1, "OPPONENT_5": 5, "QUEUE": 1, "QUEUE_5": 5, "QUEUE_10": 10, "QUEUE_20": 20}
+LIMIT, GTD = OrderType.LIMIT.value, TimeInForce.GTD.value
 FINAL = (TimeInForce.IOC, TimeInForce.FOK)
 
 
@@ -51,29 +53,64 @@ def order_ids(fields: Fields) -> tuple[int | None, str | None]:
     return order_id, client_id
 
 
+# --------------------------------------------------------------------------- what must be there
+# is looked for before anything is judged, clock and signature too (§13): -1102
+
+
+def sent_name(fields: Fields) -> None:
+    """Everything that a cancel needs."""
+    read.text(fields, "symbol")
+    order_ids(fields)
+
+
+def sent_change(fields: Fields) -> None:
+    """Everything that an amendment needs."""
+    sent_name(fields)
+    for name in ("side", "quantity") if _is_matched(fields) else ("side", "quantity", "price"):
+        read.text(fields, name)
+
+
+def sent_order(fields: Fields) -> None:
+    """Everything that a placement needs."""
+    for name in ("symbol", "side", "type"):
+        read.text(fields, name)
+    kind = fields["type"]
+    if kind not in CONDITIONAL:
+        read.text(fields, "quantity")
+    if kind == LIMIT:
+        read.text(fields, "timeInForce")
+        if not _is_matched(fields):
+            read.text(fields, "price")
+    if fields.get("timeInForce") == GTD:
+        read.text(fields, "goodTillDate")
+
+
+def _is_matched(fields: Fields) -> bool:
+    return fields.get("priceMatch", "NONE") not in ("", "NONE")
+
+
 # --------------------------------------------------------------------------- placing
 
 
 def order_request(exchange: Exchange, caller: Caller, fields: Fields) -> OrderRequest:
     """What the venue is asked for, after everything that the fields alone decide."""
-    for name in ("symbol", "side", "type"):
-        read.text(fields, name)
-    symbol, side, kind = symbol_of(exchange, fields), side_of(fields), _type(fields)
-    tif = _time_in_force(fields, kind)
     qty = read.decimal(fields, "quantity")
     if qty is None:
         raise missing("quantity")
-    price = price_of(exchange, fields, symbol, side, kind)
-    client_id = read.client_id(fields)
+    symbol, side, kind = symbol_of(exchange, fields), side_of(fields), _type(fields)
+    tif = _time_in_force(fields, kind)
+    price, match = price_of(exchange, fields, symbol, side, kind), fields.get("priceMatch") or "NONE"
     stp = fields.get("selfTradePreventionMode") or "EXPIRE_MAKER"
     if stp not in STP_MODES:
         raise Refusal(-5039)
     reduce_only = read.flag(fields, "reduceOnly")
-    check_position_side(exchange, caller, fields, reduce_only)
-    good_till = read.integer(fields, "goodTillDate") or 0
-    if tif is TimeInForce.GTD and not good_till:
-        raise missing("goodTillDate")
-    return OrderRequest(symbol, side, kind, qty, price, tif, bool(reduce_only), client_id or "", stp, good_till)
+    good_till, name = read.integer(fields, "goodTillDate") or 0, fields.get("newClientOrderId") or ""
+    request = OrderRequest(symbol, side, kind, qty, price, tif, bool(reduce_only), name, stp, good_till, match)
+    if fields.get("positionSide") or exchange.hedged:
+        if _is_other_side(exchange, caller, fields):  # which is found after what the symbol's filters say (§13)
+            check_request(request, exchange.rules[symbol], exchange.venue.mark(symbol), exchange.now())
+        check_position_side(exchange, caller, fields, reduce_only)
+    return request
 
 
 def _type(fields: Fields) -> OrderType:
@@ -101,8 +138,8 @@ def _time_in_force(fields: Fields, kind: OrderType) -> TimeInForce:
 
 
 def price_of(exchange: Exchange, fields: Fields, symbol: str, side: Side, kind: OrderType) -> Decimal:
-    match = fields.get("priceMatch")
-    if match and match != "NONE":
+    match = fields.get("priceMatch", "")
+    if _is_matched(fields):
         if kind is not OrderType.LIMIT:
             raise Refusal(-5038)
         if fields.get("price"):
@@ -127,14 +164,18 @@ def _matched(exchange: Exchange, symbol: str, side: Side, match: str) -> Decimal
     return levels[QUEUES[match] - 1].price
 
 
+def _is_other_side(exchange: Exchange, caller: Caller, fields: Fields) -> bool:
+    """Whether positionSide does not go with the account's mode."""
+    return (caller.account in exchange.hedged) is ((fields.get("positionSide") or "BOTH") == "BOTH")
+
+
 def check_position_side(exchange: Exchange, caller: Caller, fields: Fields, reduce_only: bool | None) -> None:
     side = fields.get("positionSide") or "BOTH"
     if side not in ("BOTH", "LONG", "SHORT"):
         raise Refusal(-4060)
-    is_hedged = caller.account in exchange.hedged
-    if is_hedged is (side == "BOTH"):
+    if _is_other_side(exchange, caller, fields):
         raise Refusal(-4061)
-    if is_hedged:
+    if caller.account in exchange.hedged:
         if reduce_only is not None:
             raise superfluous("reduceonly")
         raise Refusal(-1020, "This sandbox trades in one-way mode only.")
@@ -162,8 +203,8 @@ def _as_new(order: records.Order) -> records.Order:
     return msgspec.structs.replace(order, status=records.Status.NEW, executed=ZERO, quote_executed=ZERO)
 
 
-def _answer(exchange: Exchange, order: records.Order, modified: int | None = None) -> wire.Order:
-    return shapes.order_answer(order, exchange.rules[order.symbol], exchange.options.legacy_avg_price, modified)
+def _answer(exchange: Exchange, order: records.Order) -> wire.Order:
+    return shapes.order_answer(order, exchange.rules[order.symbol], exchange.options.legacy_avg_price)
 
 
 def test(exchange: Exchange, caller: Caller, fields: Fields) -> object:
@@ -176,9 +217,8 @@ def test(exchange: Exchange, caller: Caller, fields: Fields) -> object:
 def modify(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
     symbol, ids, side = symbol_of(exchange, fields), order_ids(fields), side_of(fields)
     price, qty = read.decimal(fields, "price"), read.decimal(fields, "quantity")
-    match = fields.get("priceMatch")
-    if match and match != "NONE":
-        price = _matched(exchange, symbol, side, match)
+    if _is_matched(fields):
+        price = _matched(exchange, symbol, side, fields["priceMatch"])
     if qty is None:
         raise missing("quantity")
     if price is None:
@@ -186,10 +226,11 @@ def modify(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
     reduce_only, modify_id = bool(read.flag(fields, "reduceOnly")), read.integer(fields, "modifyId")
     before = exchange.venue.find(caller.account, symbol, *ids)
     was = (before.price, before.qty) if before is not None else (price, qty)
-    order = exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, exchange.now(), reduce_only)
+    name = "" if modify_id is None else str(modify_id)
+    order = exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, exchange.now(), reduce_only, name)
     if (order.price, order.qty) != was:
         exchange.note_amendment(order, was, modify_id)
-    return _answer(exchange, order, modify_id)
+    return shapes.amended_answer(_answer(exchange, order), modify_id)
 
 
 def cancel(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
@@ -236,12 +277,12 @@ def worded(value: Any) -> str:
     return str(value)
 
 
-def _each(requests: Sequence[Callable[[], object]]) -> list[object]:
-    """The answer or the refusal of every request, in order."""
+def _each(act: Callable[[Fields], object], entries: Sequence[Fields]) -> list[object]:
+    """The answer to or the refusal of every entry, in order."""
     answers: list[object] = []
-    for request in requests:
+    for entry in entries:
         try:
-            answers.append(request())
+            answers.append(act(entry))
         except VenueError as error:
             answers.append(wire.Fault(error.code, error.text))
         except Refusal as refusal:
@@ -250,11 +291,19 @@ def _each(requests: Sequence[Callable[[], object]]) -> list[object]:
 
 
 def place_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
-    return _each([lambda entry=entry: place(exchange, caller, entry) for entry in _batch(fields)])  # type: ignore[misc]
+    def one(entry: Fields) -> wire.Order:
+        sent_order(entry)
+        return place(exchange, caller, entry)
+
+    return _each(one, _batch(fields))
 
 
 def modify_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
-    return _each([lambda entry=entry: modify(exchange, caller, entry) for entry in _batch(fields)])  # type: ignore[misc]
+    def one(entry: Fields) -> wire.Order:
+        sent_change(entry)
+        return modify(exchange, caller, entry)
+
+    return _each(one, _batch(fields))
 
 
 def cancel_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[object]:
@@ -271,4 +320,4 @@ def cancel_batch(exchange: Exchange, caller: Caller, fields: Fields) -> list[obj
     if not 1 <= len(ids) <= 10:
         raise invalid("orderIdList")
     entries = [{"symbol": symbol, key: str(each)} for each in ids]
-    return _each([lambda entry=entry: cancel(exchange, caller, entry) for entry in entries])  # type: ignore[misc]
+    return _each(lambda entry: cancel(exchange, caller, entry), entries)

@@ -9,6 +9,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, cast
 
+from msgspec import field
+
 from trading.core.venue import Level, Venue
 from trading.gateways.binance import wire
 from trading.model import Bracket, Instrument
@@ -23,6 +25,12 @@ PLENTY = Decimal(100)
 """What stands at the touch of a replayed candle, where taker orders fill whole."""
 
 Book = dict[Decimal, Decimal]
+
+
+class SummedTrade(wire.AggTrade, frozen=True, kw_only=True, tag="aggTrade"):
+    """With the quantity that no retail order had a part in, since 2025-12: all of it."""
+
+    plain: Decimal = field(name="nq")
 
 
 class Sent:
@@ -135,7 +143,7 @@ class Publisher:
         if single:
             self._hub.publish(f"{lower}@trade", wire.encode(wire.TradeTick(**shared)))
         if summed:
-            aggregate = wire.AggTrade(**shared, first=trade.id, last=trade.id)
+            aggregate = SummedTrade(**shared, first=trade.id, last=trade.id, plain=shared["qty"])
             self._hub.publish(f"{lower}@aggTrade", wire.encode(aggregate))
 
     # ---- in periods
@@ -154,6 +162,9 @@ class Publisher:
             if sent is None or now - sent.at > 10 * stream.period + 5000:
                 sent = self._sent[stream.name] = Sent()
                 self._begin(stream, sent)
+            if stream.name in self._hub.fresh:
+                self._hub.fresh.discard(stream.name)
+                sent.update = 0 if stream.kind == "book" else sent.update
             if now - sent.at + STEP // 2 >= stream.period:
                 frame = self._frame(stream, sent, now)
                 if frame is not None:

@@ -15,6 +15,8 @@ STRIKES = 20
 """Refused requests of one address in a minute before it is banned."""
 FIRST_BAN = 2 * MINUTE
 LONGEST_BAN = 3 * 86_400_000
+UNBOUND = 1_000_000_000
+"""The limit told where none is enforced."""
 
 
 class Offender:
@@ -81,6 +83,10 @@ class Quota:
         self._orders: dict[str, tuple[Window, Window]] = {}
         self._fundings: dict[str, Window] = {}
         self._offenders: dict[str, Offender] = {}
+
+    def told(self, limit: int) -> int:
+        """What clients are told `limit` is, so that they do not keep to one that nobody enforces."""
+        return limit if self.is_real else UNBOUND
 
     def weight(self, address: str) -> Window:
         found = self._weights.get(address)

@@ -14,7 +14,7 @@ from trading.sandbox.fields import Fields
 from trading.sandbox.orders import optional_symbol, symbol_of
 from trading.sandbox.publisher import level
 from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS, WEIGHT
-from trading.sandbox.refusal import Refusal, missing
+from trading.sandbox.refusal import Refusal
 from trading.sandbox.shapes import fixed
 from trading.sandbox.tape import INTERVALS, MINUTE, Print
 
@@ -41,9 +41,9 @@ def exchange_info(exchange: Exchange, caller: Caller, fields: Fields) -> bytes:
 def _listing(exchange: Exchange) -> wire.ExchangeInfo:
     return wire.ExchangeInfo(
         rate_limits=[
-            wire.RateLimit("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT),
-            wire.RateLimit("ORDERS", "MINUTE", 1, ORDERS_MINUTE),
-            wire.RateLimit("ORDERS", "SECOND", 10, ORDERS_TEN_SECONDS),
+            wire.RateLimit("REQUEST_WEIGHT", "MINUTE", 1, exchange.quota.told(WEIGHT)),
+            wire.RateLimit("ORDERS", "MINUTE", 1, exchange.quota.told(ORDERS_MINUTE)),
+            wire.RateLimit("ORDERS", "SECOND", 10, exchange.quota.told(ORDERS_TEN_SECONDS)),
         ],
         assets=[wire.Asset("USDT", True, "-10000"), wire.Asset("BNB", True, "-10")],
         symbols=[exchange.infos.get(symbol) or shapes.symbol_info(rules) for symbol, rules in exchange.rules.items()],
@@ -105,7 +105,13 @@ def old_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
     return [_public(exchange, symbol, each) for each in page]
 
 
-def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.AggTradeRow]:
+class SummedTrade(wire.AggTradeRow, frozen=True):
+    """With the quantity that no retail order had a part in, since 2025-12: all of it."""
+
+    nq: Decimal
+
+
+def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[SummedTrade]:
     """Each trade is an aggregate of its own here."""
     symbol, limit = symbol_of(exchange, fields), read.limit(fields, 500, 1000)
     rules, from_id = exchange.rules[symbol], read.integer(fields, "fromId")
@@ -123,7 +129,7 @@ def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
     ]
     page = found[-limit:] if from_id is None and start is None else found[:limit]
     return [
-        wire.AggTradeRow(
+        SummedTrade(
             each.id,
             fixed(each.price, rules.price_precision),
             fixed(each.qty, rules.qty_precision),
@@ -131,6 +137,7 @@ def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
             each.id,
             each.time,
             each.is_buyer_maker,
+            fixed(each.qty, rules.qty_precision),
         )
         for each in page
     ]
@@ -138,9 +145,22 @@ def agg_trades(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.
 
 def klines(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.KlineRow]:
     """Candles; the last one is still open. A replayed market has its candles at the times of its tape."""
-    symbol = fields.get("symbol") or fields.get("pair")
-    if not symbol:
-        raise missing("symbol")
+    return _candles(exchange, read.text(fields, "symbol"), fields)
+
+
+def index_klines(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.KlineRow]:
+    """Candles of a pair's index, which is the market itself here."""
+    return _candles(exchange, read.text(fields, "pair"), fields)
+
+
+def continuous_klines(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.KlineRow]:
+    """Candles of a pair's contract of one kind: there are perpetuals only."""
+    pair, kind = read.text(fields, "pair"), read.text(fields, "contractType")
+    found = _candles(exchange, pair, fields)
+    return found if kind == "PERPETUAL" else []
+
+
+def _candles(exchange: Exchange, symbol: str, fields: Fields) -> list[wire.KlineRow]:
     if symbol not in exchange.rules:
         raise Refusal(-1121)
     interval = INTERVALS.get(read.text(fields, "interval"))

@@ -70,6 +70,8 @@ async def _execute(exchange: Exchange, request: web.Request, route: Route, key: 
     if route.security is not Security.NONE:
         secret = exchange.secret_of(key)
         account = key or ""
+        if route.needs is not None:
+            route.needs(fields)
         if route.security is Security.SIGNED:
             auth.check_clock(fields, now)
             auth.check_rest(secret, query, body, exchange.options.strict_encoding)

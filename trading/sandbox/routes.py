@@ -32,6 +32,8 @@ class Route(Struct, frozen=True):
     """What it counts on the 10 second and 1 minute order limits."""
     is_funding: bool = False
     """Counts on the pool of the funding endpoints."""
+    needs: Callable[[Fields], None] | None = None
+    """Refuses a request in which something is missing."""
     acts: bool = False
     """A signed request that is no GET: the tape settles after it, faults strike it."""
 
@@ -43,8 +45,13 @@ def _read(op: Op, weight: int | Callable[[Fields], int]) -> Route:
     return Route(op, weight, Security.SIGNED)
 
 
-def _act(op: Op, weight: int = 1, counted: tuple[int, int] | None = None) -> Route:
-    return Route(op, weight, Security.SIGNED, counted, acts=True)
+def _act(
+    op: Op,
+    weight: int = 1,
+    counted: tuple[int, int] | None = None,
+    needs: Callable[[Fields], None] | None = None,
+) -> Route:
+    return Route(op, weight, Security.SIGNED, counted, needs=needs, acts=True)
 
 
 def _one(single: int, every: int) -> Callable[[Fields], int]:
@@ -63,8 +70,8 @@ _PUBLIC: dict[str, Route] = {
     "/fapi/v1/historicalTrades": Route(quotes.old_trades, 200, Security.KEY),
     "/fapi/v1/aggTrades": Route(quotes.agg_trades, 20),
     "/fapi/v1/klines": Route(quotes.klines, quotes.kline_weight),
-    "/fapi/v1/continuousKlines": Route(quotes.klines, quotes.kline_weight),
-    "/fapi/v1/indexPriceKlines": Route(quotes.klines, quotes.kline_weight),
+    "/fapi/v1/continuousKlines": Route(quotes.continuous_klines, quotes.kline_weight),
+    "/fapi/v1/indexPriceKlines": Route(quotes.index_klines, quotes.kline_weight),
     "/fapi/v1/markPriceKlines": Route(quotes.klines, quotes.kline_weight),
     "/fapi/v1/premiumIndex": Route(quotes.premium_index, _one(1, 10)),
     "/fapi/v1/fundingRate": Route(quotes.funding_rates, 0, is_funding=True),
@@ -128,10 +135,10 @@ _SIGNED_GETS: dict[str, Route] = {
 REST: dict[tuple[str, str], Route] = {
     **{("GET", path): route for path, route in (_PUBLIC | _SIGNED_GETS).items()},
     **{("GET", f"/futures/data/{name}"): Route(quotes.none, 0) for name in _STATISTICS},
-    ("POST", "/fapi/v1/order"): _act(orders.place, 0, (1, 1)),
-    ("PUT", "/fapi/v1/order"): _act(orders.modify, 0, (1, 1)),
-    ("DELETE", "/fapi/v1/order"): _act(orders.cancel),
-    ("POST", "/fapi/v1/order/test"): _act(orders.test),
+    ("POST", "/fapi/v1/order"): _act(orders.place, 0, (1, 1), orders.sent_order),
+    ("PUT", "/fapi/v1/order"): _act(orders.modify, 0, (1, 1), orders.sent_change),
+    ("DELETE", "/fapi/v1/order"): _act(orders.cancel, needs=orders.sent_name),
+    ("POST", "/fapi/v1/order/test"): _act(orders.test, needs=orders.sent_order),
     ("POST", "/fapi/v1/batchOrders"): _act(orders.place_batch, 5, (5, 1)),
     ("PUT", "/fapi/v1/batchOrders"): _act(orders.modify_batch, 5, (5, 1)),
     ("DELETE", "/fapi/v1/batchOrders"): _act(orders.cancel_batch),
@@ -152,9 +159,9 @@ REST: dict[tuple[str, str], Route] = {
 }
 
 SOCKET: dict[str, Route] = {
-    "order.place": _act(orders.place, 0, (1, 1)),
-    "order.modify": _act(orders.modify, 0, (1, 1)),
-    "order.cancel": _act(orders.cancel),
+    "order.place": _act(orders.place, 0, (1, 1), orders.sent_order),
+    "order.modify": _act(orders.modify, 0, (1, 1), orders.sent_change),
+    "order.cancel": _act(orders.cancel, needs=orders.sent_name),
     "order.status": _read(history.query, 1),
     "algoOrder.place": _act(algos.place, 0, (1, 1)),
     "algoOrder.cancel": _act(algos.cancel),

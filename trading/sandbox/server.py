@@ -84,7 +84,7 @@ class Sandbox:
         if saved is not None:
             exchange.hedged = set(saved.hedged)
             exchange.amendments, exchange.margin_moves = saved.amendments, saved.margin_moves
-            exchange.burning = set(saved.burning)
+            exchange.burning, exchange.joint = set(saved.burning), set(saved.joint)
             for market in saved.venue.markets:
                 exchange.tapes[market.instrument.symbol].last_id = market.trades
         else:
@@ -179,6 +179,7 @@ class Sandbox:
             self.exchange.amendments,
             self.exchange.margin_moves,
             sorted(self.exchange.burning),
+            sorted(self.exchange.joint),
             self.exchange.algos.state(),
         )
         state.save(self.options.state, kept)

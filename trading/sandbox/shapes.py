@@ -20,6 +20,10 @@ from trading.model import Bracket, Instrument, MarginMode
 ORDER_TYPES = ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]
 
 
+NOTHING = cast(Decimal, "0")
+"""Zero, spelled."""
+
+
 @lru_cache(maxsize=32)
 def _quantum(places: int) -> Decimal:
     return Decimal(1).scaleb(-places)
@@ -38,68 +42,86 @@ def money(value: Decimal) -> Decimal:
 def short(value: Decimal, places: int = 8) -> Decimal:
     """At most `places` decimals, no trailing zeros."""
     if not value:
-        return cast(Decimal, "0")
+        return NOTHING
     spelled = format(value.quantize(_quantum(places), rounding=ROUND_HALF_UP), "f")
     return cast(Decimal, spelled.rstrip("0").rstrip(".") if "." in spelled else spelled)
+
+
+def average(value: Decimal, rules: Instrument) -> Decimal:
+    """An average price: five decimals, or as many as the prices of a cheap coin have."""
+    return fixed(value, max(5, rules.price_precision))
+
+
+def quote(value: Decimal, rules: Instrument) -> Decimal:
+    """An amount of price times quantity, exact: five decimals or more."""
+    return fixed(value, max(5, -int((rules.tick_size * rules.lot_size).normalize().as_tuple().exponent)))
 
 
 # --------------------------------------------------------------------------- orders
 
 
-def order_answer(
-    order: records.Order, rules: Instrument, legacy: bool = False, modified: int | None = None
-) -> wire.Order:
-    """An order as placing, amending and cancelling answer it; `legacy` adds what vanished in 2026-06."""
+def order_answer(order: records.Order, rules: Instrument, legacy: bool = False) -> wire.Order:
+    """An order as placing and cancelling answer it; `legacy` adds what vanished in 2026-06."""
     executed = fixed(order.executed, rules.qty_precision)
     return wire.Order(
         order_id=order.order_id,
         symbol=order.symbol,
-        pair=order.symbol,
         status=order.status.value,
         client_order_id=order.client_id,
         price=fixed(order.price, rules.price_precision),
-        avg_price=fixed(order.average, 5) if legacy else msgspec.UNSET,
+        avg_price=average(order.average, rules) if legacy else msgspec.UNSET,
         orig_qty=fixed(order.qty, rules.qty_precision),
         executed_qty=executed,
         cum_qty=executed,
-        cum_quote=fixed(order.quote_executed, 5) if legacy else msgspec.UNSET,
+        cum_quote=quote(order.quote_executed, rules) if legacy else msgspec.UNSET,
         time_in_force=order.tif.value,
         type=order.type.value,
         reduce_only=order.reduce_only,
         side=order.side,
         stop_price=fixed(Decimal(0), rules.price_precision),
         orig_type=order.orig_type.value,
+        price_match=order.price_match,
         self_trade_prevention_mode=order.stp,
         good_till_date=order.good_till,
-        modify_id=msgspec.UNSET if modified is None else modified,
         update_time=order.updated,
     )
 
 
+def amended_answer(answer: wire.Order, modify_id: int | None) -> wire.Order:
+    """The answer to an amendment, with what only that one has."""
+    told = msgspec.UNSET if modify_id is None else modify_id
+    return msgspec.structs.replace(answer, pair=answer.symbol, modify_id=told)
+
+
 def order_row(order: records.Order, rules: Instrument) -> wire.Order:
-    """An order as it is read: GET order, openOrders, allOrders."""
+    """An order as it is read: GET order, openOrders."""
     return wire.Order(
         order_id=order.order_id,
         symbol=order.symbol,
-        pair=order.symbol,
         status=order.status.value,
         client_order_id=order.client_id,
         price=fixed(order.price, rules.price_precision),
-        avg_price=fixed(order.average, 5),
+        avg_price=average(order.average, rules),
         orig_qty=fixed(order.qty, rules.qty_precision),
         executed_qty=fixed(order.executed, rules.qty_precision),
-        cum_quote=fixed(order.quote_executed, 5),
+        cum_quote=quote(order.quote_executed, rules),
         time_in_force=order.tif.value,
         type=order.type.value,
         reduce_only=order.reduce_only,
         side=order.side,
         stop_price=fixed(Decimal(0), rules.price_precision),
         orig_type=order.orig_type.value,
+        price_match=order.price_match,
         self_trade_prevention_mode=order.stp,
         good_till_date=order.good_till,
         time=order.created,
         update_time=order.updated,
     )
+
+
+def history_row(order: records.Order, rules: Instrument) -> wire.Order:
+    """An order as allOrders and forceOrders list it."""
+    return msgspec.structs.replace(order_row(order, rules), pair=order.symbol, cum_base="0")
 
 
 def trade_row(trade: records.Trade, rules: Instrument) -> wire.UserTrade:
@@ -111,7 +133,7 @@ def trade_row(trade: records.Trade, rules: Instrument) -> wire.UserTrade:
         side=trade.side,
         price=fixed(trade.price, rules.price_precision),
         qty=fixed(trade.qty, rules.qty_precision),
-        quote_qty=fixed(trade.price * trade.qty, 5),
+        quote_qty=quote(trade.price * trade.qty, rules),
         base_qty="0",
         margin_asset=rules.quote,
         realized_pnl=money(trade.realized_pnl),
@@ -147,6 +169,7 @@ def margin_word(mode: MarginMode) -> str:
 def order_event(update: records.OrderUpdate, rules: Instrument, sent: int) -> wire.OrderTradeUpdate:
     order, trade = update.order, update.trade
     places, lot = rules.price_precision, rules.qty_precision
+    is_named = order.modify_id and update.execution is records.Execution.AMENDMENT
     return wire.OrderTradeUpdate(
         event_time=sent,
         time=update.time,
@@ -158,15 +181,16 @@ def order_event(update: records.OrderUpdate, rules: Instrument, sent: int) -> wi
             tif=order.tif.value,
             qty=fixed(order.qty, lot),
             price=fixed(order.price, places),
-            avg_price=short(order.average, 5),
-            stop_price=short(Decimal(0)),
+            avg_price=short(order.average, max(5, places)) if order.executed else NOTHING,
+            stop_price=NOTHING,
             execution=update.execution.value,
             status=order.status.value,
             order_id=order.order_id,
-            last_qty=fixed(trade.qty, lot) if trade else short(Decimal(0)),
+            modify_id=order.modify_id if is_named else msgspec.UNSET,
+            last_qty=fixed(trade.qty, lot) if trade else NOTHING,
             executed=fixed(order.executed, lot),
-            last_price=fixed(trade.price, places) if trade else short(Decimal(0)),
-            fee=money(trade.fee) if trade else short(Decimal(0)),
+            last_price=fixed(trade.price, places) if trade else NOTHING,
+            fee=money(trade.fee) if trade else NOTHING,
             fee_asset=trade.fee_asset if trade else rules.quote,
             time=update.time,
             trade=trade.trade_id if trade else 0,
@@ -175,8 +199,9 @@ def order_event(update: records.OrderUpdate, rules: Instrument, sent: int) -> wi
             maker=trade.maker if trade else False,
             reduce_only=order.reduce_only,
             original_type=order.orig_type.value,
-            realized_pnl=money(trade.realized_pnl) if trade else short(Decimal(0)),
+            realized_pnl=money(trade.realized_pnl) if trade else NOTHING,
             stp=order.stp,
+            price_match=order.price_match,
             good_till=order.good_till,
             expiry=update.expiry_reason,
         ),
@@ -207,7 +232,9 @@ def account_event(update: records.BalanceUpdate, rules: Mapping[str, Instrument]
         time=update.time,
         change=wire.AccountChange(
             reason=update.reason,
-            balances=[
+            balances=[]
+            if update.reason == "MARGIN_TYPE_CHANGE"  # which moves no money
+            else [
                 wire.BalanceUpdate(
                     asset=update.asset,
                     wallet=money(update.wallet),
@@ -259,7 +286,7 @@ def symbol_info(rules: Instrument) -> wire.SymbolInfo:
     filters = [
         wire.Filter(
             "PRICE_FILTER",
-            min_price=short(rules.min_price),
+            min_price=fixed(rules.min_price, rules.price_precision),
             max_price=short(rules.max_price),
             tick_size=fixed(rules.tick_size, rules.price_precision),
         ),
@@ -287,6 +314,7 @@ def symbol_info(rules: Instrument) -> wire.SymbolInfo:
         filters=filters,
         order_types=ORDER_TYPES,
         time_in_force=["GTC", "IOC", "FOK", "GTX", "GTD"],
+        permission_sets=["GRID", "COPY", "DCA"],
     )
 
 

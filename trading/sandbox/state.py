@@ -29,6 +29,7 @@ class Saved(Struct):
     amendments: list[wire.Amendment] = []
     margin_moves: list[tuple[str, wire.MarginChange]] = []
     burning: list[str] = []
+    joint: list[str] = []
     algos: AlgoState = field(default_factory=AlgoState)
 
 

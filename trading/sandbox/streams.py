@@ -53,7 +53,7 @@ def opening_of(path: str, query: str) -> Opening | None:
 
 async def serve(exchange: Exchange, request: web.Request, opening: Opening) -> web.WebSocketResponse:
     """A stream connection, from handshake to end."""
-    exchange.quota.spend(request.remote or "", 5, exchange.now())
+    exchange.quota.admit(request.remote or "", exchange.now())
     socket = web.WebSocketResponse(heartbeat=PING, compress=False)
     await socket.prepare(request)
     feed = Feed(socket, "stream", opening.route, opening.combined)
@@ -107,9 +107,13 @@ class Frame(msgspec.Struct, frozen=True):
 _DECODER = msgspec.json.Decoder(Frame)
 
 
-def _error(code: int, text: str, echo: Raw | None = None) -> bytes:
-    told = b',"id":%b' % bytes(echo) if echo is not None else b""
-    return b'{"code":%d,"msg":%b%b}' % (code, msgspec.json.encode(text), told)
+def _error(code: int, text: str) -> bytes:
+    return b'{"code":%d,"msg":%b}' % (code, msgspec.json.encode(text))
+
+
+def _is_id(echo: bytes) -> bool:
+    """An unsigned integer; text and null are accepted in practice."""
+    return echo.isdigit() or echo.startswith(b'"') or echo == b"null"
 
 
 def control(exchange: Exchange, feed: Feed, data: str) -> bytes:
@@ -121,14 +125,16 @@ def control(exchange: Exchange, feed: Feed, data: str) -> bytes:
         return _error(2, f"Invalid request: {text} at line 1 column {len(data)}")
     except msgspec.DecodeError:
         return _error(3, "Invalid JSON: expected value at line 1 column 1")
+    if not _is_id(bytes(frame.id)):
+        return _error(2, "Invalid request: request ID must be an unsigned integer")
     params = frame.params or []
     result: object = None
     match frame.method:
         case "SUBSCRIBE" | "UNSUBSCRIBE":
             if not all(isinstance(name, str) for name in params):
-                return _error(2, "Invalid request: stream name must be a string", frame.id)
+                return _error(2, "Invalid request: stream name must be a string")
             if frame.method == "SUBSCRIBE" and len(feed.names) + len(params) > MOST_STREAMS:
-                return _error(2, "Invalid request: too many parameters", frame.id)
+                return _error(2, "Invalid request: too many parameters")
             change = exchange.hub.subscribe if frame.method == "SUBSCRIBE" else exchange.hub.unsubscribe
             for name in params:
                 change(feed, name)
@@ -137,18 +143,25 @@ def control(exchange: Exchange, feed: Feed, data: str) -> bytes:
         case "SET_PROPERTY" | "GET_PROPERTY":
             return _property(feed, frame, params)
         case _:
-            return _error(2, f"Invalid request: unknown variant `{frame.method}`", frame.id)
+            variants = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
+            return _error(
+                2,
+                f"Invalid request: unknown variant `{frame.method}`, expected one of {variants} "
+                f"at line 1 column {len(data)}",
+            )
     return b'{"result":%b,"id":%b}' % (msgspec.json.encode(result), bytes(frame.id))
 
 
 def _property(feed: Feed, frame: Frame, params: list[Any]) -> bytes:
     if not params or not isinstance(params[0], str):
-        return _error(2, "Invalid request: property name must be a string", frame.id)
+        return _error(2, "Invalid request: property name must be a string")
+    if len(params) > (2 if frame.method == "SET_PROPERTY" else 1):
+        return _error(2, "Invalid request: too many parameters")
     if params[0] != "combined":
-        return _error(0, "Unknown property", frame.id)
+        return _error(0, "Unknown property")
     if frame.method == "GET_PROPERTY":
         return b'{"result":%b,"id":%b}' % (msgspec.json.encode(feed.combined), bytes(frame.id))
     if len(params) < 2 or not isinstance(params[1], bool):
-        return _error(1, "Invalid value type: expected Boolean", frame.id)
+        return _error(1, "Invalid value type: expected Boolean")
     feed.combined = params[1]
     return b'{"result":null,"id":%b}' % bytes(frame.id)

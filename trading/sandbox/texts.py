@@ -52,7 +52,7 @@ TEXTS = {
     -2014: "API-key format invalid.",
     -2015: "Invalid API-key, IP, or permissions for action.",
     -2017: "API Keys are locked on this account.",
-    -2018: "Balance is insufficient.",
+    -2018: "Balance is insufficient",
     -2019: "Margin is insufficient.",
     -2020: "Unable to fill.",
     -2021: "Order would immediately trigger.",
@@ -62,7 +62,7 @@ TEXTS = {
     -2025: "Reach max open order limit.",
     -2026: "This OrderType is not supported when reduceOnly.",
     -2027: "Exceeded the maximum allowable position at current leverage.",
-    -2028: "Leverage is smaller than permitted: insufficient margin balance.",
+    -2028: "Leverage is smaller than permitted: insufficient margin balance",
     -4000: "Invalid order status.",
     -4001: "Price less than 0.",
     -4002: "Price greater than max price.",
@@ -144,7 +144,8 @@ TEXTS = {
     "not available in your region.",
     -4403: "Dear user, as per our Terms of Use and compliance with local regulations, the leverage can only up "
     "to 10x in your region.",
-    -4531: "Position side cannot be changed while the COIN-M account has orders or positions.",
+    -4531: "Position mode change requires syncing UM and CM. Please close any open positions or orders in CM and try "
+    "again.",
     -5000: "Path is invalid",
     -5021: "Due to the order could not be filled immediately, the FOK order has been rejected. The order will "
     "not be recorded in the order history",

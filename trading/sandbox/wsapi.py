@@ -34,7 +34,8 @@ class Request(Struct, frozen=True):
     params: dict[str, Any] | None = None
 
 
-_DECODER = msgspec.json.Decoder(Request)
+_DECODER = msgspec.json.Decoder(Request, float_hook=str)
+"""Numbers stay as the client spelled and signed them."""
 
 
 class Session:
@@ -60,7 +61,8 @@ class Session:
         except msgspec.DecodeError:
             self._refuse(Raw(b"null"), Refusal(-1135, "Invalid JSON Request"), {})
             return
-        fields = {name: worded(value) for name, value in (request.params or {}).items()}
+        params = request.params or {}
+        fields = {name: worded(value) for name, value in params.items() if value is not None}
         try:
             result = await self._execute(request.method, fields)
         except Refusal as refusal:
@@ -97,6 +99,8 @@ class Session:
             return ""
         key = fields.get("apiKey") or self._key
         secret = self._exchange.secret_of(key)
+        if route.needs is not None:
+            route.needs(fields)
         if route.security is Security.SIGNED:
             auth.check_clock(fields, now)
             if key == self._key and "signature" not in fields:
@@ -145,17 +149,17 @@ class Session:
         """What is used of each budget; orders where one was asked for."""
         now, quota = self._exchange.now(), self._exchange.quota
         told = b'{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":%d,"count":%d}' % (
-            WEIGHT,
+            quota.told(WEIGHT),
             quota.weight(self._address).used(now),
         )
-        key, route = fields.get("apiKey", ""), SOCKET.get(method)
+        key, route = fields.get("apiKey") or self._key, SOCKET.get(method.removeprefix("v1/"))
         if route is None or route.orders is None or key not in self._exchange.secrets:
             return told
         ten, minute = quota.orders(key)
         return told + (
             b',{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":%d,"count":%d}'
             b',{"rateLimitType":"ORDERS","interval":"MINUTE","intervalNum":1,"limit":%d,"count":%d}'
-        ) % (ORDERS_TEN_SECONDS, ten.used(now), ORDERS_MINUTE, minute.used(now))
+        ) % (quota.told(ORDERS_TEN_SECONDS), ten.used(now), quota.told(ORDERS_MINUTE), minute.used(now))
 
 
 async def serve(exchange: Exchange, request: web.Request) -> web.WebSocketResponse:

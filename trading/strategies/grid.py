@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -132,6 +132,8 @@ class Grid:
         self._entries = [plan.entry(i) for i in range(len(plan.quantities))]
         self._gates = self._waiting_gates()
         self._is_windowed = plan.max_open_orders < len(plan.quantities)
+        self._over_cap: frozenset[int] | None = None
+        """What `_capped` found; None once something has happened."""
 
     @classmethod
     def begin(cls, plan: GridPlan, install: str, bot: int, before: Grid | None = None, carried: Decimal = ZERO) -> Grid:
@@ -165,6 +167,15 @@ class Grid:
         return [Role.OPEN, *range(len(self.state.slots))]
 
     def step(self, event: Event) -> Iterable[Slot]:
+        if self.plan.max_position is None:
+            return self._step(event)
+        before = self._capped()
+        changed = self._step(event)
+        if changed or type(event) is not Quote:
+            self._over_cap = None
+        return list(dict.fromkeys((*changed, *sorted(before ^ self._capped()))))
+
+    def _step(self, event: Event) -> Iterable[Slot]:
         if type(event) is Filled:
             return self._filled(event)
         if type(event) is Closed:
@@ -176,14 +187,17 @@ class Grid:
     def wish(self, key: Slot) -> Target | Waits | None:
         if not isinstance(key, int):
             return self._initial() if key is Role.OPEN else None
-        slot = self.state.slots[key]
+        slots = self.state.slots
+        if not 0 <= key < len(slots):
+            return None  # a name of some other grid
+        slot = slots[key]
         if slot.wait is not None:
             return Waits(slot.wait.value, self._price(key, slot.side))
         price = self._price(key, slot.side)
         plan = self.plan
         if not 0 <= key - self.state.low < plan.max_open_orders:
             return Waits(Reason.ORDER_LIMIT.value, price)
-        if plan.max_position is not None and slot.side is self._entries[key] and self._passes_cap(slot, price):
+        if key in self._capped():
             return Waits(Reason.MAX_POSITION.value, price)
         tif = TimeInForce.GTX if plan.post_only else TimeInForce.GTC
         return Target(ClientOrderId(self.install, self.bot, key, slot.turn), slot.side, price, slot.want, tif=tif)
@@ -201,6 +215,7 @@ class Grid:
 
     def obey(self, command: Resume | PlaceAgain | Edit) -> None:
         """Resume places what was cancelled elsewhere; PlaceAgain does so for one slot; Edit moves the stops."""
+        self._over_cap = None
         if isinstance(command, Edit):
             self._move_stops(command)
             return
@@ -269,9 +284,16 @@ class Grid:
             return "take_profit"
         return None
 
-    def is_exit(self, slot: int) -> bool:
-        """Whether the present order of `slot` closes a lot."""
-        return self.state.slots[slot].side is not self._entries[slot]
+    def closes(self, key: Slot, side: Side) -> bool:
+        """Whether an order of `side` closes a lot of slot `key`."""
+        return isinstance(key, int) and 0 <= key < len(self._entries) and side is not self._entries[key]
+
+    def turn(self, key: Slot) -> int:
+        """How many orders of `key` are over: the turn of the present one."""
+        if key is Role.OPEN:
+            return self.state.open_turn
+        slots = self.state.slots
+        return slots[key].turn if isinstance(key, int) and 0 <= key < len(slots) else 0
 
     def executed(self, key: Slot) -> Decimal:
         """What was filled of the present order at `key`."""
@@ -297,12 +319,28 @@ class Grid:
         cid = ClientOrderId(self.install, self.bot, Role.OPEN, state.open_turn)
         return Target(cid, side, ZERO, state.open_size, OrderType.MARKET, TimeInForce.GTC)
 
-    def _passes_cap(self, slot: SlotState, price: Decimal) -> bool:
-        cap = self.plan.max_position
-        if cap is None or slot.done:
-            return False
-        held = self.state.held
-        return abs(held + slot.side.sign * slot.want) * price > cap and held * slot.side.sign >= 0
+    def _capped(self) -> frozenset[int]:
+        """Entries that have to wait so that the cap holds even when one jump fills everything that rests."""
+        cap, up = self.plan.max_position, range(len(self.state.slots))
+        if self._over_cap is None:
+            found = () if cap is None else (*self._passing(cap, Side.BUY, up[::-1]), *self._passing(cap, Side.SELL, up))
+            self._over_cap = frozenset(found)
+        return self._over_cap
+
+    def _passing(self, cap: Decimal, side: Side, nearest_first: range) -> Iterator[int]:
+        """Entries of `side` that would pass the cap once the initial order and all nearer ones have filled."""
+        sign = side.sign
+        held = (self.state.held + self._sign() * self.state.open_want) * sign
+        for i in nearest_first:
+            slot = self.state.slots[i]
+            if slot.side is not side or slot.wait is not None:
+                continue
+            after = held + slot.want - slot.done
+            is_free = side is not self._entries[i] or slot.done > 0
+            if is_free or after * self._price(i, side) <= cap:
+                held = after
+            else:
+                yield i
 
     def _filled(self, fill: Filled) -> Iterable[Slot]:
         key = fill.cid.slot
@@ -325,8 +363,6 @@ class Grid:
                 self._turn(key, slot)
         else:
             self._late(key, slot)
-        if self.plan.max_position is not None:
-            return self.keys()
         return (key, *self._follow(key)) if self._is_windowed else (key,)
 
     def _window(self, slot: int) -> int:

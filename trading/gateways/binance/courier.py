@@ -65,6 +65,16 @@ class Courier:
     def under_way(self) -> list[Request]:
         return [*self._line, *self._load]
 
+    def carries(self, cid: ClientOrderId) -> bool:
+        """Whether something about this order waits or is on its way."""
+        return any(intent.cid == cid for intent in self.under_way())
+
+    def release(self) -> list[Request]:
+        """Give back what has not left, in order."""
+        line = list(self._line)
+        self._line.clear()
+        return line
+
     def drop(self) -> None:
         """Give up: what waits was never sent, what is on its way is uncertain."""
         load, self._load = self._load, []
@@ -78,6 +88,9 @@ class Courier:
             await self._wake.wait()
             self._wake.clear()
             while self._line:
+                await self._rest.allowed()
+                if not self._line:
+                    break
                 self._load = self._next()
                 await self._carry(self._load)
                 self._load = []

@@ -93,6 +93,18 @@ CODES: dict[int, Meaning] = dict(
     ]
 )
 UNKNOWN_ORDER = frozenset({-2011, -2013})
+MENDABLE = {
+    -2014: "key_refused",
+    -2015: "key_refused",
+    -4028: "leverage_not_allowed",
+    -4047: "margin_mode_orders",
+    -4048: "margin_mode_position",
+    -4161: "leverage_position",
+    -4167: "multi_assets_mode",
+    -4168: "multi_assets_mode",
+    **dict.fromkeys(_span(-4202, -4209), "leverage_not_allowed"),
+}
+"""What a person can mend about a refused setting: `Rejected.reason`, for the words."""
 NOT_IN_TIME = frozenset(code for code, found in CODES.items() if found.reaction is Reaction.RESYNC)
 _FAILED_FOR_CERTAIN = ("Service Unavailable", "Internal error; unable to process", "Request throttled by system-level")
 _BANNED = re.compile(r"until (\d{13})")
@@ -113,9 +125,9 @@ def meaning(status: int, code: int, text: str) -> Meaning:
         return known
     if status == 403:
         return CODES[-1003]
-    if status == 401:
+    if status in (401, 451):
         return CODES[-2015]
-    if status == 408 or status >= 500:
+    if status < 400 or status == 408 or status >= 500:
         return CODES[-1007]
     return CODES[-2010]
 
@@ -125,12 +137,16 @@ def refusal(status: int, code: int, text: str) -> Reason | None:
     return meaning(status, code, text).reason
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def wait_until(status: int, text: str, retry_after: str, now: int) -> int:
     """Until when (ms) nothing should be sent after a 418, 429 or 403. `retry_after`: seconds, or a time in ms."""
     banned = _BANNED.search(text)
     if banned:
         return int(banned.group(1))
-    if retry_after.isdigit():
+    if _is_number(retry_after):
         told = int(retry_after)
         return told if told > 10**12 else now + told * 1000
     if status == 403:
@@ -140,7 +156,7 @@ def wait_until(status: int, text: str, retry_after: str, now: int) -> int:
 
 def window_end(text: str, retry_after: str, now: int) -> int:
     """Until when (ms) nothing should be placed after -1015: the end of the window that its text names."""
-    if retry_after.isdigit():
+    if _is_number(retry_after):
         return wait_until(429, "", retry_after, now)
     span = 10_000 if "TEN_SECONDS" in text or "10 SECOND" in text else 60_000
     return now - now % span + span
@@ -159,4 +175,4 @@ def failure(status: int, code: int, text: str, retry_after: str, now: int, is_re
         return Uncertain(f"{status} {code}: {text}")
     if found.reason is None or found.reason is _THROTTLED:
         return Disconnected(f"{status} {code}: {text}")
-    return Rejected(code, text)
+    return Rejected(code, text, MENDABLE.get(code, ""))

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from trading.gateways.binance import stops, wire
 from trading.gateways.binance.names import Names
-from trading.messages import Accepted, Closed, Event, Filled, Foreign, Funding, Reason, StopMoved, Uncertain
+from trading.messages import Accepted, Closed, Event, Filled, Foreign, Reason, StopMoved, Uncertain
 from trading.model import ZERO, ClientOrderId
 
 ONE = Decimal(1)
@@ -29,6 +29,11 @@ def end_of(status: str, expiry: str = "0") -> Reason:
     return Reason.LIQUIDATED if expiry == "5" else Reason.EXPIRED
 
 
+def is_settlement(frame: wire.UserEvent) -> bool:
+    """Whether funding was settled; what was paid for which symbol, and when, tells only the income list."""
+    return isinstance(frame, wire.AccountUpdate) and "FUNDING_FEE" in frame.change.reason
+
+
 class Translator:
     """Turns frames into (symbol, event) for one account and learns order names on the way."""
 
@@ -41,8 +46,6 @@ class Translator:
         if isinstance(frame, wire.OrderTradeUpdate):
             event = self._order(frame.order)
             return [] if event is None else [(frame.order.symbol, event)]
-        if isinstance(frame, wire.AccountUpdate) and frame.change.reason == "FUNDING_FEE":
-            return self._funding(frame)
         if isinstance(frame, wire.AlgoUpdate):
             return [(frame.algo.symbol, StopMoved(frame.time, stops.moved(frame.algo)))]
         return []
@@ -96,14 +99,3 @@ class Translator:
             self._parsed.clear()
         cid = self._parsed[text] = ClientOrderId.parse(text)
         return cid
-
-    def _funding(self, frame: wire.AccountUpdate) -> list[tuple[str, Event]]:
-        """The symbol stands in `S` or, for an isolated position, in `P`; else only the income list can tell it."""
-        change = frame.change
-        if change.symbol is not UNSET:
-            symbol = change.symbol
-        elif len(change.positions) == 1:
-            symbol = change.positions[0].symbol
-        else:
-            return []
-        return [(symbol, Funding(frame.time, row.change, row.asset)) for row in change.balances if row.change]

@@ -32,7 +32,7 @@ class OrderUpdate(Struct, frozen=True, kw_only=True):
     """NEW, CANCELED, CALCULATED, EXPIRED, TRADE, AMENDMENT."""
     status: str = field(name="X")
     order_id: int = field(name="i")
-    modify_id: int | UnsetType = field(name="M", default=UNSET)
+    modify_id: str | int | UnsetType = field(name="M", default=UNSET)
     last_qty: Decimal = field(name="l", default=ZERO)
     executed: Decimal = field(name="z", default=ZERO)
     last_price: Decimal = field(name="L", default=ZERO)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from trading.gateways.binance import errors, wire
 from trading.gateways.binance.errors import Reaction
-from trading.gateways.binance.events import Translator
+from trading.gateways.binance.events import Translator, is_settlement
 from trading.gateways.binance.market import Market
 from trading.gateways.binance.names import Names
 from trading.gateways.binance.orders import Orders
@@ -27,7 +27,7 @@ from trading.gateways.binance.snapshot import Reader
 from trading.gateways.binance.stops import Stops
 from trading.gateways.binance.streams import Socket, Stream
 from trading.gateways.limiter import Address, Limiter
-from trading.messages import Amend, Cancel, CancelRefused, Event, Intent, Mark, Place, Snapshot
+from trading.messages import Amend, Cancel, CancelRefused, Event, Funding, Intent, Place, Snapshot
 from trading.model import ZERO, MarginMode, Side, StopOrder
 from trading.ports import (
     Capabilities,
@@ -48,6 +48,8 @@ OnState = Callable[[bool, str], None]
 Chore = Callable[[], Coroutine[Any, Any, None]]
 CAPABILITIES = Capabilities(amend=False, batch_place=0, reduce_only=True, history=90 * 86_400_000, stops=True)
 """No batches but while the order socket is down: they are slower (decision 0008)."""
+GATHER = 1.0
+"""How long after its event funding is read, s: the other symbols' events follow, and the list may lag."""
 REVIVE = 1.0
 """Pause before everything is started anew after a fault of ours, s."""
 
@@ -94,6 +96,7 @@ class BinanceGateway(Reads):
             self._on_refused,
         )
         self._orders.stream = self._order_stream
+        self._reader.lag = self._orders.lag
         self._orders.courier.on_trouble = self._on_rest_trouble
         self._user_stream = Stream(
             "user", self._user_address, self._on_user_text, self._on_up, self._on_user_down, self._on_refused
@@ -108,6 +111,9 @@ class BinanceGateway(Reads):
         self._ban: asyncio.TimerHandle | None = None
         """Runs until a ban is over."""
         self._is_probing = False
+        self._listen_key = ""
+        self._settling: asyncio.TimerHandle | None = None
+        """Runs until the funding that was just settled is read."""
         self._chores: asyncio.Queue[Chore] = asyncio.Queue()
         self._life: asyncio.Task[None] | None = None
 
@@ -132,10 +138,12 @@ class BinanceGateway(Reads):
             await asyncio.gather(self._life, return_exceptions=True)
             self._life = None
         self._limiter.address.on_ban.discard(self._watch_ban)
-        if self._ban is not None:
-            self._ban.cancel()
+        for timer in (self._ban, self._settling):
+            if timer is not None:
+                timer.cancel()
         self._market.close()
         self._orders.close()
+        self._is_up, self._why = False, "closed"
         await self._rest.close()
 
     async def _check_key(self) -> None:
@@ -173,10 +181,12 @@ class BinanceGateway(Reads):
     async def keep_alive(self) -> None:
         """Called by the scheduler every 20 to 30 minutes: listenKey, clock, rates of fee assets."""
         try:
-            await self._rest.listen_key("PUT")
+            kept = wire.decode(await self._rest.listen_key("PUT"), wire.ListenKey).listen_key
         except Rejected as error:
             if errors.meaning(0, error.code, "").reaction is not Reaction.RENEW:
                 raise
+            kept = ""
+        if kept != self._listen_key:  # somebody else with this API key ended ours: nothing comes through it any more
             self._user_stream.abort()
         await self._rest.sync()
         await self._rates.refresh()
@@ -225,21 +235,21 @@ class BinanceGateway(Reads):
 
     async def _user_address(self) -> str:
         await self._before_opening()
-        key = wire.decode(await self._rest.listen_key("POST"), wire.ListenKey).listen_key
-        return f"{self._endpoints.streams.rstrip('/')}/private/ws?listenKey={key}"
+        self._listen_key = wire.decode(await self._rest.listen_key("POST"), wire.ListenKey).listen_key
+        return f"{self._endpoints.streams.rstrip('/')}/private/ws?listenKey={self._listen_key}"
 
     def _on_refused(self, status: int, retry_after: str, body: str) -> None:
         """A socket was refused: bans and limits are heeded wherever they are told."""
         self._rest.heed(status, wire.Fault(0, body), retry_after)
 
     def _on_up(self, socket: Socket) -> None:
+        self._reader.fundings.doubt()
         self._set_state("reconnecting")
 
     def _on_user_down(self, why: str) -> None:
         self._set_state(why)
 
     def _on_orders_up(self, socket: Socket) -> None:
-        self._orders.courier.is_open = False
         self._orders.log_on()
         self._set_state("reconnecting")
 
@@ -289,11 +299,14 @@ class BinanceGateway(Reads):
     def _set_state(self, why: str) -> None:
         """Tell the change, once."""
         is_up = self._user_stream.is_open and self._orders.is_open and self._ban is None
+        self._why = why
         if is_up is not self._is_up and self._on_state is not None:
-            self._is_up, self._why = is_up, why
+            self._is_up = is_up
             self._on_state(is_up, "" if is_up else why)
 
     def _on_user_text(self, data: bytes) -> None:
+        if wire.is_idle(data):
+            return
         try:
             frame = wire.user_event(data)
         except wire.Malformed as error:
@@ -308,8 +321,21 @@ class BinanceGateway(Reads):
             return
         for symbol, event in self._translator.events(frame):
             self._on_event(symbol, event)
+        if is_settlement(frame):
+            self._on_settlement()
         if self._rates.missing and self._chores.empty():
             self._chores.put_nowait(self._rates.refresh)
+
+    def _on_settlement(self) -> None:
+        """Read what was settled, once for the events of all symbols, which come together."""
+        self._reader.fundings.doubt()
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(GATHER, self._chores.put_nowait, self._tell_funding)
+
+    async def _tell_funding(self) -> None:
+        self._settling = None
+        for row in await self._reader.fundings.news(self._clock.now()):
+            self._on_event(row.symbol, Funding(row.time, row.income, row.asset))
 
     def _emit(self, symbol: str, event: Event) -> None:
         self._on_event(symbol, event)
@@ -336,13 +362,17 @@ class BinanceGateway(Reads):
         return replace(snapshot, absent=snapshot.absent - under_way) if under_way else snapshot
 
     async def prepare(self, symbol: str, leverage: int, mode: MarginMode) -> None:
+        """Only what differs is sent: beside orders of others the venue refuses even a change to what is so."""
         wanted = "ISOLATED" if mode is MarginMode.ISOLATED else "CROSSED"
-        try:
-            await self._rest.change("/fapi/v1/marginType", {"symbol": symbol, "marginType": wanted})
-        except Rejected as error:
-            if not errors.meaning(0, error.code, "").is_done:
-                raise
-        await self._rest.change("/fapi/v1/leverage", {"symbol": symbol, "leverage": leverage})
+        now = (await self._configurations(symbol)).get(symbol)
+        if now is None or now.margin_type.upper() != wanted:
+            try:
+                await self._rest.change("/fapi/v1/marginType", {"symbol": symbol, "marginType": wanted})
+            except Rejected as error:
+                if not errors.meaning(0, error.code, "").is_done:
+                    raise
+        if now is None or now.leverage != leverage:
+            await self._rest.change("/fapi/v1/leverage", {"symbol": symbol, "leverage": leverage})
 
     async def place_stop(
         self,
@@ -368,15 +398,13 @@ class BinanceGateway(Reads):
         """The first quote and mark are read, for quiet markets; from then on the streams speak."""
         self._market.watch(symbol, on_event)
         try:
-            quote = await self.quote(symbol)
-            body = await self._rest.get("/fapi/v1/premiumIndex", {"symbol": symbol})
-            index = wire.one_or_many(body, wire.PremiumIndex)[0]
+            first = await self.first(symbol)
         except TradingError as error:
             log.info("no_first_quote", symbol=symbol, error=str(error))
             return
-        if not self._market.is_heard(symbol):
-            on_event(symbol, quote)
-            on_event(symbol, Mark(index.time or self._clock.now(), index.mark_price))
+        if self._market.is_waiting(symbol, on_event):
+            for event in first:
+                on_event(symbol, event)
 
     async def unwatch(self, symbol: str, on_event: OnEvent) -> None:
         self._market.unwatch(symbol, on_event)

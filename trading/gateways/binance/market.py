@@ -151,9 +151,9 @@ class Market:
             self._want(symbol, False)
             del self._places[symbol]
 
-    def is_heard(self, symbol: str) -> bool:
-        """Whether the stream has already spoken of `symbol`."""
-        return symbol in self._heard
+    def is_waiting(self, symbol: str, on_event: OnEvent) -> bool:
+        """Whether `on_event` is still to hear the first of `symbol`."""
+        return symbol not in self._heard and on_event in self._watchers.get(symbol, ())
 
     def last(self, symbol: str) -> wire.BookTicker | None:
         """What the stream last said of `symbol`."""

@@ -24,6 +24,8 @@ log = structlog.get_logger("binance")
 
 TIMEOUT = 5.0
 """How long an answer may take, s, before the outcome counts as unknown."""
+VALID = 6.0
+"""How long after it was signed a request may still be executed, s: recvWindow, and a clock's error."""
 Emit = Callable[[str, Event], None]
 LONGEST_WAIT = 65_000
 """An order that would wait longer, ms, is given back: its price would be of another time."""
@@ -68,6 +70,8 @@ class Orders:
         self._watchdog: asyncio.TimerHandle | None = None
         self._heard = 0.0
         """Loop time of the socket's last word, s."""
+        self._doubted: dict[str, float] = {}
+        """Until when (loop time, s) a placement that nobody knows of may still be executed, by name."""
 
     # ------------------------------------------------------------------ out
 
@@ -92,17 +96,29 @@ class Orders:
         carried = self.courier.under_way()
         return frozenset(intent.cid for intent in [*waiting, *sent, *carried] if isinstance(intent, Place))
 
+    def lag(self, names: Iterable[str]) -> float:
+        """How long, s, the venue's not knowing these names proves nothing."""
+        now = asyncio.get_running_loop().time()
+        self._doubted = {name: until for name, until in self._doubted.items() if until > now}
+        return max((self._doubted[name] - now for name in names if name in self._doubted), default=0.0)
+
     @property
     def is_open(self) -> bool:
         """Whether orders can leave by either way."""
         return self.courier.is_open or (self.stream is not None and self.stream.is_open)
 
     def log_on(self) -> None:
-        """A new socket: authorise it once where the key can, else every request carries its signature."""
+        """A new socket: authorise it once where the key can, else every request carries its signature.
+
+        What waits for REST leaves by it, in order.
+        """
+        self.courier.is_open = False
         self._signer.use_session(False)
         if self._signer.can_log_on and self.stream is not None:
             self._limiter.take_weight(self._clock.now(), 2)
             self.stream.write(self._signer.request(LOGON, "session.logon", {}, self._clock.now()))
+        for intent in self.courier.release():
+            self._put(intent)
 
     def close(self) -> None:
         """Stop the timers and say of everything open that it is unknown or was never sent."""
@@ -117,9 +133,8 @@ class Orders:
         """The socket is gone: what was sent is uncertain, what waited leaves over REST or was never sent."""
         self._signer.use_session(False)
         pending, self._pending = self._pending, {}
-        now = self._clock.now()
         for entry in pending.values():
-            self._emit(entry.intent.symbol, Uncertain(now, entry.intent.cid))
+            self._doubt(entry.intent, entry.sent)
         if not self.is_open:
             self.give_up()
 
@@ -133,7 +148,7 @@ class Orders:
     def give_up(self) -> None:
         """Say of everything that waits that it was never sent."""
         queue, self._queue = self._queue, []
-        for _, _, intent in sorted(queue, key=lambda item: item[:2]):
+        for intent in [*self.courier.release(), *(each for _, _, each in sorted(queue, key=lambda item: item[:2]))]:
             self._unsent(intent)
 
     def _withdraw(self, intent: Cancel) -> bool:
@@ -157,19 +172,24 @@ class Orders:
         return self._limiter.weight_wait(now, 1, is_urgent=True)
 
     def _write(self, intent: Request) -> None:
-        """Sign and send; the hot path. What REST still carries comes first: a cancel must not overtake its order."""
-        if self.courier.is_busy:
-            if isinstance(intent, Place):
-                self._limiter.take_order(self._clock.now())
+        """Count it in the budgets and send."""
+        now = self._clock.now()
+        if isinstance(intent, Place):
+            self._limiter.take_order(now)
+        else:
+            self._limiter.take_weight(now, 1)
+        self._put(intent)
+
+    def _put(self, intent: Request) -> None:
+        """Sign and send; the hot path. A cancel must not overtake an order that REST still carries."""
+        if self.courier.is_busy and (self.courier.is_open or self.courier.carries(intent.cid)):
             self.courier.take(intent)
             return
         self._number += 1
         number, now = self._number, self._clock.now()
         if isinstance(intent, Place):
-            self._limiter.take_order(now)
             data = self._signer.place(number, intent, now)
         else:
-            self._limiter.take_weight(now, 1)
             data = self._signer.cancel(number, intent.symbol, intent.cid, now)
         if self.stream is None or not self.stream.write(data):
             if self.courier.is_open:
@@ -182,15 +202,19 @@ class Orders:
         if self._watchdog is None:
             self._watchdog = loop.call_later(TIMEOUT, self._expire)
 
-    def _doubt(self, intent: Request) -> None:
+    def _doubt(self, intent: Request, sent: float | None = None) -> None:
+        """Nobody knows whether `intent` was or will be executed; `sent`: loop time, now where it is not known."""
+        if isinstance(intent, Place):
+            since = asyncio.get_running_loop().time() if sent is None else sent
+            self._doubted[str(intent.cid)] = since + VALID
         self._emit(intent.symbol, Uncertain(self._clock.now(), intent.cid))
 
-    def _unsent(self, intent: Request) -> None:
+    def _unsent(self, intent: Request, why: str = "not connected") -> None:
         now = self._clock.now()
         if isinstance(intent, Place):
-            self._later(intent.symbol, Refused(now, intent.cid, Reason.THROTTLED, 0, "not connected"))
+            self._later(intent.symbol, Refused(now, intent.cid, Reason.THROTTLED, 0, why))
         else:
-            self._later(intent.symbol, CancelRefused(now, intent.cid, 0, "not connected"))
+            self._later(intent.symbol, CancelRefused(now, intent.cid, 0, why))
 
     def _later(self, symbol: str, event: Event) -> None:
         asyncio.get_running_loop().call_soon(self._emit, symbol, event)
@@ -228,7 +252,7 @@ class Orders:
                 return
             del self._pending[number]
             log.warning("no_answer", name=str(first.intent.cid))
-            self._emit(first.intent.symbol, Uncertain(self._clock.now(), first.intent.cid))
+            self._doubt(first.intent, first.sent)
 
     # ------------------------------------------------------------------ in
 
@@ -237,23 +261,36 @@ class Orders:
         self._heard = asyncio.get_running_loop().time()
         try:
             answer = wire.decode(data, wire.Answer)
-            if answer.rate_limits is not UNSET:
-                self._observe(answer.rate_limits)
-            entry = self._pending.pop(str(answer.id), None)
-            if entry is None:
-                self._on_stray(answer)
-                return
-            if answer.status == 200 and answer.result is not UNSET:
-                self._settle(entry.intent, 200, wire.decode(answer.result, wire.Order))
-                return
         except wire.Malformed as error:
             # the watchdog turns a request whose answer is unreadable into Uncertain
             log.warning("malformed_answer", error=str(error))
             return
-        fault = answer.error if answer.error is not UNSET else wire.Fault(0, "")
-        retry_after = "" if fault.data is UNSET or not fault.data.retry_after else str(fault.data.retry_after)
-        self._rest.heed(answer.status, fault, retry_after)
-        self._settle(entry.intent, answer.status, fault)
+        if answer.rate_limits is not UNSET:
+            self._observe(answer.rate_limits)
+        entry = self._pending.pop(str(answer.id), None)
+        if entry is None:
+            self._on_stray(answer)
+        elif answer.status == 200:
+            self._on_done(entry, answer)
+        elif answer.status == 401 and self._signer.in_session:
+            # the session is over, which says nothing of the key: the next request is signed
+            self._signer.use_session(False)
+            self._unsent(entry.intent, "the session is over")
+        else:
+            fault = answer.error if answer.error is not UNSET else wire.Fault(0, "")
+            retry_after = "" if fault.data is UNSET or not fault.data.retry_after else str(fault.data.retry_after)
+            self._rest.heed(answer.status, fault, retry_after)
+            self._settle(entry.intent, answer.status, fault)
+
+    def _on_done(self, entry: Pending, answer: wire.Answer) -> None:
+        """A success; one that does not say what was done is none that we could count on."""
+        try:
+            order = wire.decode(b"" if answer.result is UNSET else answer.result, wire.Order)
+        except wire.Malformed as error:
+            log.warning("malformed_answer", error=str(error))
+            self._doubt(entry.intent, entry.sent)
+        else:
+            self._settle(entry.intent, 200, order)
 
     def _on_stray(self, answer: wire.Answer) -> None:
         """An answer to no order: of the logon, or that the session is no longer ours."""
@@ -267,7 +304,8 @@ class Orders:
         fault = answer.error if answer.error is not UNSET else wire.Fault(0, "")
         if answer.status != 200:
             log.warning("stray_answer", id=answer.id, status=answer.status, code=fault.code)
-            self._rest.heed(answer.status, fault)
+            if self._rest.heed(answer.status, fault) is Reaction.RESYNC:
+                self._on_stale()
 
     def _observe(self, rows: Iterable[wire.RateLimit]) -> None:
         counts = [
@@ -297,7 +335,7 @@ class Orders:
         if found.reaction is Reaction.RESYNC:
             self._on_stale()
         if found.reason is None:
-            self._emit(intent.symbol, Uncertain(now, intent.cid))
+            self._doubt(intent)
         elif isinstance(intent, Place):
             self._emit(intent.symbol, Refused(now, intent.cid, found.reason, fault.code, fault.msg))
         else:

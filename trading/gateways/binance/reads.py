@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 import structlog
 from msgspec.structs import replace
 
 from trading.gateways.binance import wire
+from trading.gateways.binance.ferry import Ferry
 from trading.gateways.binance.rest import Rest
 from trading.gateways.binance.signing import Parameter
-from trading.gateways.binance.snapshot import Reader, stated, working
+from trading.gateways.binance.snapshot import HELD, ROUND, Reader, stated, working
 from trading.gateways.limiter import Limiter
-from trading.messages import Quote
+from trading.messages import Event, Mark, Quote
 from trading.model import Balance, Bracket, Candle, Instrument, MarginMode, Position
-from trading.ports import Rejected
+from trading.ports import Glance, Rejected
 
 log = structlog.get_logger("binance")
 
@@ -27,6 +29,8 @@ class Reads:
         self._limiter = limiter
         self._reader = reader
         self._clock = rest.clock
+        self._touches = Ferry(self._read_touches)
+        self._marks = Ferry(self._read_marks)
 
     async def instruments(self) -> dict[str, Instrument]:
         """Symbols whose rules cannot be read are left out; the leverage limits are those of the account."""
@@ -64,6 +68,26 @@ class Reads:
         row = wire.decode(body, wire.BookTickerRow)
         return Quote(row.time or self._clock.now(), row.bid_price, row.ask_price)
 
+    async def touches(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """Best bid and ask of each; all cost little more than two."""
+        if len(symbols) > 2:
+            return await self._touches.ask()
+        return {symbol: await self.quote(symbol) for symbol in symbols}
+
+    async def _read_touches(self) -> dict[str, Quote]:
+        rows, now = await self.quotes(""), self._clock.now()
+        return {row.symbol: Quote(row.time or now, row.bid_price, row.ask_price) for row in rows}
+
+    async def _read_marks(self) -> dict[str, Mark]:
+        rows = wire.decode(await self._rest.get("/fapi/v1/premiumIndex", weight=10), list[wire.PremiumIndex])
+        now = self._clock.now()
+        return {row.symbol: Mark(row.time or now, row.mark_price) for row in rows}
+
+    async def first(self, symbol: str) -> list[Event]:
+        """Touch and mark of a symbol that begins to be watched; many symbols that begin at once share the reads."""
+        found = (await self._touches.ask()).get(symbol), (await self._marks.ask()).get(symbol)
+        return [event for event in found if event is not None]
+
     async def quotes(self, symbol: str) -> list[wire.BookTickerRow]:
         """Best bid and ask of one symbol, or ("") of all."""
         query: dict[str, Parameter] = {"symbol": symbol} if symbol else {}
@@ -91,8 +115,7 @@ class Reads:
         return self._configured(stated(row), (await self._configurations(symbol)).get(symbol))
 
     async def positions(self) -> dict[str, Position]:
-        rows = wire.decode(await self._rest.read("/fapi/v3/positionRisk"), list[wire.PositionRisk])
-        held = [row for row in rows if row.position_amt]
+        held = [row for row in await self._reader.positions() if row.position_amt]
         configured = await self._configurations(None) if held else {}
         return {row.symbol: self._configured(stated(row), configured.get(row.symbol)) for row in held}
 
@@ -109,6 +132,12 @@ class Reads:
 
     async def open_orders(self, symbol: str | None = None) -> list[tuple[str, object]]:
         return [(order.symbol, working(order)) for order in await self._reader.resting(symbol)]
+
+    async def glance(self, symbols: Collection[str]) -> Glance:
+        return await self._reader.glance(symbols)
+
+    async def leisure(self) -> None:
+        await self._rest.leisure(ROUND + HELD)
 
     async def is_hedge_mode(self) -> bool:
         body = await self._rest.read("/fapi/v1/positionSide/dual", weight=30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
 import aiohttp
@@ -22,6 +22,9 @@ log = structlog.get_logger("binance")
 
 TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
 READ_TRIES = 4
+SYNC_TRIES = 3
+QUICK = 400
+"""An answer about the time that took no longer, ms, is exact enough."""
 CHANGE_TRIES = 5
 FIRST_PAUSE = 0.2
 """Before a setting that certainly failed is tried again, s; doubled each time (binance-usdm.md §4.3)."""
@@ -48,6 +51,9 @@ class Reply(Struct, frozen=True):
     status: int
     body: bytes
     retry_after: str = ""
+    sent: int = 0
+    came: int = 0
+    """When by our own clock, ms."""
 
 
 class Unsent(Disconnected):
@@ -63,33 +69,40 @@ class Rest:
         self._limiter = limiter
         self.clock = clock
         self._http: aiohttp.ClientSession | None = None
+        self._is_closed = False
 
     async def close(self) -> None:
+        self._is_closed = True
         if self._http is not None:
             await self._http.close()
             self._http = None
 
     async def sync(self) -> None:
-        """Learn how far our clock is off."""
-        began = time.time_ns() // 1_000_000
-        body = await self.get("/fapi/v1/time")
-        ended = time.time_ns() // 1_000_000
-        self.clock.offset = wire.decode(body, wire.ServerTime).server_time - (began + ended) // 2
+        """Learn how far our clock is off, by the quickest answer: half its way is the error."""
+        quickest = LONGEST_WAIT
+        for _ in range(SYNC_TRIES):
+            reply = await self._read("/fapi/v1/time", {}, 1, is_signed=False)
+            if reply.came - reply.sent < quickest:
+                quickest = reply.came - reply.sent
+                told = wire.decode(reply.body, wire.ServerTime).server_time
+                self.clock.offset = told - (reply.sent + reply.came) // 2
+            if quickest < QUICK:
+                break
 
     async def get(self, path: str, params: Mapping[str, Parameter] | None = None, weight: int = 1) -> bytes:
         """A public read."""
-        return await self._read(path, params or {}, weight, is_signed=False)
+        return (await self._read(path, params or {}, weight, is_signed=False)).body
 
     async def read(self, path: str, params: Mapping[str, Parameter] | None = None, weight: int = 5) -> bytes:
         """A signed read."""
-        return await self._read(path, params or {}, weight, is_signed=True)
+        return (await self._read(path, params or {}, weight, is_signed=True)).body
 
     async def change(self, path: str, params: Mapping[str, Parameter]) -> bytes:
         """A signed POST that may be repeated: settings, not orders."""
         pause = FIRST_PAUSE
         for left in reversed(range(CHANGE_TRIES)):
             try:
-                return await self._call("POST", path, params, 1, is_signed=True, is_read=False)
+                return (await self._call("POST", path, params, 1, is_signed=True, is_read=False)).body
             except _Stale:
                 if not left:
                     raise
@@ -114,6 +127,19 @@ class Rest:
         """A signed read of another service of the venue, whatever it answers."""
         return await self._send("GET", address, self._signer.query(params, self.clock.now()), is_read=True)
 
+    async def reserve(self, weight: int) -> None:
+        """Take `weight` for reads that then cost nothing more; raises RateLimited before any of them was made."""
+        await self._wait(weight)
+
+    async def leisure(self, weight: int) -> None:
+        """Return when somebody who can wait may read `weight`: each in turn, and only while others leave room."""
+        budget = self._limiter.weight
+        await asyncio.sleep(budget.turn(self.clock.now(), weight) / 1000)
+        now = self.clock.now()
+        while wait := budget.leisure(now, weight):
+            await asyncio.sleep(wait / 1000)
+            now = self.clock.now()
+
     async def allowed(self, weight: int = 0) -> None:
         """Return when the venue forbids nothing (any more), and count `weight`."""
         now = self.clock.now()
@@ -124,9 +150,9 @@ class Rest:
 
     async def listen_key(self, method: str) -> bytes:
         """POST, PUT or DELETE of the user stream's key: needs the API key, no signature."""
-        return await self._call(method, "/fapi/v1/listenKey", {}, 1, is_signed=False, is_read=True)
+        return (await self._call(method, "/fapi/v1/listenKey", {}, 1, is_signed=False, is_read=True)).body
 
-    async def _read(self, path: str, params: Mapping[str, Parameter], weight: int, is_signed: bool) -> bytes:
+    async def _read(self, path: str, params: Mapping[str, Parameter], weight: int, is_signed: bool) -> Reply:
         """A read may be repeated: after a lost connection with a small backoff, after -1021 with the right time."""
         pause = 0.1
         for left in reversed(range(READ_TRIES)):
@@ -145,23 +171,26 @@ class Rest:
 
     async def _call(
         self, method: str, path: str, params: Mapping[str, Parameter], weight: int, is_signed: bool, is_read: bool
-    ) -> bytes:
+    ) -> Reply:
         await self._wait(weight)
         query = self._signer.query(params, self.clock.now()) if is_signed else urlencode(params)
         reply = await self._send(method, path, query, is_read)
         if reply.status == 200:
-            return reply.body
+            return reply
         self.heed(reply.status, fault_of(reply), reply.retry_after)
         raise self.failure(reply, is_read)
 
     async def _send(self, method: str, path: str, query: str, is_read: bool) -> Reply:
         place = path if path.startswith("http") else self._address + path
         address = URL(f"{place}?{query}" if query else place, encoded=True)
+        sent = time.time_ns() // 1_000_000
         try:
-            async with self._session().request(method, address) as response:
+            # a redirect would take key and signature elsewhere
+            async with self._session().request(method, address, allow_redirects=False) as response:
                 body = await response.read()
                 self._observe(response.headers)
-                return Reply(response.status, body, response.headers.get("Retry-After", ""))
+                came = time.time_ns() // 1_000_000
+                return Reply(response.status, body, response.headers.get("Retry-After", ""), sent, came)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # the address holds a signature, so only the kind of the error is told
             text = f"{method} {path}: {type(error).__name__}"
@@ -170,19 +199,25 @@ class Rest:
             raise (Disconnected(text) if is_read else Uncertain(text)) from None
 
     def _session(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise Unsent("closed")
         if self._http is None:
             self._http = aiohttp.ClientSession(timeout=TIMEOUT, headers={"X-MBX-APIKEY": self._signer.key})
         return self._http
 
-    async def _wait(self, weight: int) -> None:
-        """Stay within the weight budget; refuse a wait that nobody wants to sit through."""
+    async def leave(self, wait: Callable[[int], int]) -> None:
+        """Return when `wait` (of the time, in ms) is over; RateLimited where nobody wants to sit through it."""
         now = self.clock.now()
-        while wait := self._limiter.weight_wait(now, weight):
-            if wait > LONGEST_WAIT:
-                raise RateLimited(now + wait)
-            await asyncio.sleep(wait / 1000)
+        while left := wait(now):
+            if left > LONGEST_WAIT:
+                raise RateLimited(now + left)
+            await asyncio.sleep(left / 1000)
             now = self.clock.now()
-        self._limiter.take_weight(now, weight)
+
+    async def _wait(self, weight: int) -> None:
+        """Stay within the weight budget."""
+        await self.leave(lambda now: self._limiter.weight_wait(now, weight))
+        self._limiter.take_weight(self.clock.now(), weight)
 
     def _observe(self, headers: Mapping[str, str]) -> None:
         now = self.clock.now()
@@ -192,7 +227,7 @@ class Rest:
             ("X-MBX-ORDER-COUNT-1M", "ORDERS", 60_000),
         ):
             count = headers.get(name, "")
-            if count.isdigit():
+            if count.isascii() and count.isdigit():
                 self._limiter.observe(kind, span, int(count), now)
 
     def heed(self, status: int, fault: wire.Fault, retry_after: str = "") -> Reaction:

@@ -60,6 +60,8 @@ class Signer:
     kind = "HMAC"
     can_log_on = False
     """Whether a WebSocket API session can be authorised once instead of each request."""
+    in_session = False
+    """Whether one is."""
 
     def __init__(self, credentials: Credentials, recv_window: int = 5000) -> None:
         self.key = credentials.key
@@ -145,7 +147,6 @@ class KeySigner(Signer):
 
     def __init__(self, key: str, private: Ed25519PrivateKey | RSAPrivateKey, recv_window: int = 5000) -> None:
         self._private = private
-        self._in_session = False
         super().__init__(Credentials(key, ""), recv_window)
         self._signed_params = encode({"apiKey": key})[:-1].decode() + ","
         self.can_log_on = isinstance(private, Ed25519PrivateKey)
@@ -155,7 +156,7 @@ class KeySigner(Signer):
         """There is nothing to prepare: a private key signs whole messages."""
 
     def use_session(self, is_on: bool) -> None:
-        self._in_session = is_on
+        self.in_session = is_on
         self._begin("{" if is_on else self._signed_params)
 
     def signature(self, text: str) -> str:
@@ -166,4 +167,4 @@ class KeySigner(Signer):
         return b64encode(private.sign(message, PKCS1v15(), SHA256())).decode()
 
     def _seal(self, text: str) -> str:
-        return "" if self._in_session else f',"signature":"{self.signature(self._head + text)}"'
+        return "" if self.in_session else f',"signature":"{self.signature(self._head + text)}"'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from decimal import Decimal
 
 from msgspec import UNSET, Struct
@@ -11,12 +11,14 @@ from msgspec import UNSET, Struct
 from trading.gateways.binance import history, wire
 from trading.gateways.binance.errors import UNKNOWN_ORDER
 from trading.gateways.binance.events import end_of
+from trading.gateways.binance.ferry import Ferry
+from trading.gateways.binance.funding import Fundings
 from trading.gateways.binance.names import Names
 from trading.gateways.binance.rates import Rates
 from trading.gateways.binance.rest import Rest
 from trading.messages import Closed, Filled, Foreign, Funding, Snapshot, Working
 from trading.model import ZERO, ClientOrderId, Position
-from trading.ports import Disagree, Rejected, SnapshotRequest
+from trading.ports import Disagree, Glance, Rejected, SnapshotRequest
 
 ROUNDS = 5
 FIRST_PAUSE = 0.2
@@ -24,6 +26,13 @@ LAG = 1.0
 """How long after "no such order" the venue is asked once more, s: reads may lag behind placements."""
 MANY = 5
 """From so many unknown orders on, one list is cheaper than single questions."""
+EVERY = 40
+"""What the orders of every symbol cost to read, in weight; those of one symbol cost 1."""
+HELD = 5
+"""What positions cost to read, one or all."""
+TRADES = 5
+ROUND = 2 + TRADES
+"""What a round of reads costs at least, without the positions: orders twice, trades once."""
 
 
 class Reading(Struct):
@@ -38,6 +47,14 @@ class Reading(Struct):
     """Orders since the last Snapshot, open and over, where something happened since."""
     is_steady: bool
     """The resting orders were the same before and after."""
+
+
+class _Resting(Struct, frozen=True, rename="camel"):
+    """What a glance takes in of a resting order."""
+
+    symbol: str
+    client_order_id: str
+    executed_qty: Decimal
 
 
 def working(order: wire.Order) -> Working:
@@ -61,6 +78,10 @@ class Reader:
         self._rest = rest
         self._names = names
         self._rates = rates
+        self.fundings = Fundings(rest)
+        self.lag: Callable[[Iterable[str]], float] = lambda names: 0.0
+        """How long, s, the venue's not knowing these names proves nothing."""
+        self._positions = Ferry(self._read_positions)
 
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         """Raises Disagree after five rounds, or any TradingError."""
@@ -76,29 +97,54 @@ class Reader:
     # ------------------------------------------------------------------ reads
 
     async def _read(self, request: SnapshotRequest, began: int) -> Reading:
-        before = await self.resting(request.symbol)
+        is_recent = bool(request.since_trade) and began - request.since_time < history.WEEK
+        await self._rest.reserve(ROUND if is_recent else ROUND - TRADES)
+        before = await self.resting(request.symbol, weight=0)
         position = await self.position(request.symbol)
-        if request.since_trade:
-            trades = await history.trades_after(self._rest, request.symbol, request.since_trade)
+        if is_recent:
+            trades = await history.trades_after(self._rest, request.symbol, request.since_trade, weight=0)
         else:
-            trades = await history.trades_since(self._rest, request.symbol, request.since_time, began)
+            trades = await history.trades_since(
+                self._rest, request.symbol, request.since_time, began, request.since_trade
+            )
         missing, listed = await self._missing(request, before, trades, began)
-        after = await self.resting(request.symbol)
+        after = await self.resting(request.symbol, weight=0)
         return Reading(after, position, trades, missing, listed, _standing(before) == _standing(after))
 
-    async def resting(self, symbol: str | None = None) -> list[wire.Order]:
+    async def resting(self, symbol: str | None = None, weight: int | None = None) -> list[wire.Order]:
         """Open orders, of one symbol or all."""
-        query = {"symbol": symbol} if symbol else {}
-        body = await self._rest.read("/fapi/v1/openOrders", query, weight=1 if symbol else 40)
-        orders = wire.decode(body, list[wire.Order])
+        orders = wire.decode(await self._open(symbol, weight), list[wire.Order])
         self._learn(orders)
         return orders
 
+    async def _open(self, symbol: str | None, weight: int | None = None) -> bytes:
+        cost = (1 if symbol else EVERY) if weight is None else weight
+        return await self._rest.read("/fapi/v1/openOrders", {"symbol": symbol} if symbol else {}, cost)
+
     async def position(self, symbol: str) -> wire.PositionRisk | None:
         """The one-way position; None when there is neither position nor order."""
-        body = await self._rest.read("/fapi/v3/positionRisk", {"symbol": symbol})
-        rows = wire.decode(body, list[wire.PositionRisk])
+        rows = await self.positions()
         return next((row for row in rows if row.symbol == symbol and row.position_side == "BOTH"), None)
+
+    async def positions(self) -> list[wire.PositionRisk]:
+        """Every position; one read serves all who wait for it."""
+        return await self._positions.ask()
+
+    async def _read_positions(self) -> list[wire.PositionRisk]:
+        return wire.decode(await self._rest.read("/fapi/v3/positionRisk", weight=HELD), list[wire.PositionRisk])
+
+    async def glance(self, symbols: Collection[str]) -> Glance:
+        """See ports.Gateway."""
+        asked = symbols if len(symbols) < EVERY else [None]
+        await self._rest.leisure(min(len(symbols), EVERY) + HELD)
+        bodies = await asyncio.gather(*(self._open(symbol) for symbol in asked))
+        held = await self.positions()
+        orders: dict[str, dict[str, Decimal]] = {symbol: {} for symbol in symbols}
+        for body in bodies:
+            for order in wire.decode(body, list[_Resting]):
+                if order.symbol in orders:
+                    orders[order.symbol][order.client_order_id] = order.executed_qty
+        return Glance(orders, {row.symbol: row.position_amt for row in held if row.position_side == "BOTH"})
 
     def _learn(self, orders: Iterable[wire.Order]) -> None:
         for order in orders:
@@ -142,7 +188,7 @@ class Reader:
             if not is_last and was_asked:
                 continue  # the list of all orders was the first time
             if is_last:
-                await asyncio.sleep(LAG)
+                await asyncio.sleep(max(LAG, self.lag(asked)))
             replies = await asyncio.gather(*(self._order(symbol, "origClientOrderId", name) for name in asked))
             answers.update(zip(asked, replies, strict=True))
         self._learn(order for order in answers.values() if order is not None)
@@ -170,9 +216,7 @@ class Reader:
                 fills.append(await self._fill(cid, trade))
             else:
                 foreign.append(Foreign(trade.time, trade.id, trade.side, trade.price, trade.qty, name))
-        incomes = []
-        if history.had_settlement(request.since_time, began):
-            incomes = await history.fundings_since(self._rest, symbol, request.since_time, began)
+        incomes = await self.fundings.missed(symbol, request.since_time, began)
         return Snapshot(
             time=began,
             orders=tuple(working(order) for order in reading.resting),

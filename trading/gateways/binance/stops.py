@@ -79,12 +79,13 @@ class Stops:
         await self._budget()
         try:
             reply = await self._once("POST", params, 0)
-        except Uncertain:
+            return stop_of(wire.decode(reply.body, wire.AlgoAnswer))
+        except (Uncertain, wire.Malformed):
             return await self._found(client_id)
-        return stop_of(wire.decode(reply.body, wire.AlgoAnswer))
 
     async def cancel(self, client_id: str) -> bool:
         """False = there was none (any more)."""
+        await self._rest.leave(lambda now: self._limiter.weight_wait(now, 1, is_urgent=True))
         try:
             await self._once("DELETE", {"clientAlgoId": client_id}, 1)
         except Rejected as error:
@@ -100,11 +101,8 @@ class Stops:
 
     async def _budget(self) -> None:
         """Wait for a place in the order budgets, as for any order."""
-        now = self._rest.clock.now()
-        while wait := self._limiter.order_wait(now, is_exempt=True):
-            await asyncio.sleep(wait / 1000)
-            now = self._rest.clock.now()
-        self._limiter.take_order(now)
+        await self._rest.leave(lambda now: self._limiter.order_wait(now, is_exempt=True))
+        self._limiter.take_order(self._rest.clock.now())
 
     async def _once(self, method: str, params: dict[str, Parameter], weight: int) -> Reply:
         """Send; after -1021 once more with the right time, since that was certainly not executed."""

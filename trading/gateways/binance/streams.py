@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
+from trading.gateways.binance.cutter import Cutter
 from trading.ports import RateLimited, TradingError
 
 log = structlog.get_logger("binance")
@@ -24,6 +25,7 @@ OnRefused = Callable[[int, str, str], None]
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 PING, PONG = 15.0, 10.0
 """How often we ask whether the other side is there, and how long it has to say so, s."""
+HEAD_END = b"\r\n\r\n"
 STABLE = 10.0
 """A connection that lived this long, s, starts the backoff anew."""
 
@@ -40,6 +42,22 @@ class Socket(ClientConnection):
         """How many messages came."""
         self._on_text = on_text
         self._parts: list[bytes] = []
+        self._cutter: Cutter | None = None
+        """None while frames may begin anywhere: until the handshake is through, and where frames came with it."""
+
+    def data_received(self, data: bytes) -> None:
+        if self._cutter is None or self.protocol.state is not State.OPEN:
+            super().data_received(data)
+            is_answer = data.startswith(b"HTTP/") and data.find(HEAD_END) == len(data) - len(HEAD_END)
+            if is_answer and self.protocol.state is State.OPEN:
+                self._cutter = Cutter()
+            return
+        for is_text, piece in self._cutter.cut(data):
+            if not is_text:
+                super().data_received(piece)
+            elif self.protocol.state is State.OPEN:
+                self.frames += 1
+                self._on_text(piece)
 
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):

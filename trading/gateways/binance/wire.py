@@ -53,6 +53,7 @@ _USER_NAMES = frozenset(
         "MARGIN_CALL",
     }
 )
+_LITE, _ACCOUNT, _BY_ORDER = b'{"e":"TRADE_LITE",', b'{"e":"ACCOUNT_UPDATE",', b'"m":"ORDER"'
 _MARKET_NAMES = frozenset(
     {"bookTicker", "markPriceUpdate", "aggTrade", "trade", "depthUpdate", "kline", "24hrMiniTicker", "24hrTicker"}
 )
@@ -77,6 +78,14 @@ def user_event(data: bytes | str) -> UserEvent | None:
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError) as error:
         _refuse_unless_unknown(data, _USER_NAMES, error)
         return None
+
+
+def is_idle(data: bytes) -> bool:
+    """Whether a user stream frame surely says nothing that an ORDER_TRADE_UPDATE does not: known without decoding.
+
+    Of every fill TRADE_LITE and ACCOUNT_UPDATE come too, often before it. A frame laid out otherwise is not idle.
+    """
+    return data.startswith(_LITE) or (data.startswith(_ACCOUNT) and _BY_ORDER in data)
 
 
 def market_event(data: bytes | str) -> MarketEvent | None:

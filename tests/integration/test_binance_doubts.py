@@ -1,0 +1,372 @@
+"""The Binance gateway in doubt: nothing is lost, nothing sent twice, nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.gateways import SYMBOL, Bench, Trader, name
+from tests.integration.test_binance_faults import Calls, by, logged_on, with_ed25519
+from trading.gateways.binance import history, rest, wire
+from trading.gateways.binance.gateway import BinanceGateway
+from trading.gateways.binance.rest import Clock, Rest
+from trading.gateways.binance.signing import Signer
+from trading.gateways.limiter import Limiter
+from trading.messages import Accepted, Closed, Event, Filled, Reason, Refused, Uncertain
+from trading.model import Side, StopStatus
+from trading.ports import Credentials, Disconnected, RateLimited, TradingError
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with Bench() as bench:
+        yield bench
+
+
+@pytest.fixture
+async def trader(bench: Bench) -> Trader:
+    return await bench.connected()
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(monkeypatch)
+
+
+def inside(trader: Trader) -> BinanceGateway:
+    assert isinstance(trader.gateway, BinanceGateway)
+    return trader.gateway
+
+
+@asynccontextmanager
+async def server(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Rest]:
+    """A venue of which only REST exists, and that answers so."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    rest = Rest(f"http://127.0.0.1:{runner.addresses[0][1]}", Signer(Credentials("k", "s")), Limiter(), Clock())
+    try:
+        yield rest
+    finally:
+        await rest.close()
+        await runner.cleanup()
+
+
+# --------------------------------------------------------------------------- answers
+
+
+@pytest.mark.parametrize("more", ['"result":{"orderId":"what"}', '"result":null', '"rateLimits":[]'])
+async def test_a_success_that_cannot_be_read_is_a_doubt(bench: Bench, trader: Trader, more: str) -> None:
+    await bench.fault(next=[{"kind": "silent", "on": "order.place"}])
+    trader.place(name(1), Side.BUY, "64000.0")
+    await asyncio.sleep(0.1)
+    [number] = inside(trader)._orders._pending
+    inside(trader)._orders.on_text(f'{{"id":"{number}","status":200,{more}}}'.encode())
+    await trader.hear(Uncertain, name(1))
+    assert not trader.of(Refused)
+
+
+async def test_an_order_refused_for_want_of_a_session_is_sent_again_with_its_signature() -> None:
+    """A session may end at any time (§3.4): that is no refusal of the keys, which would pause every bot."""
+    async with with_ed25519() as (bench, trader):
+        await logged_on(trader)
+        await bench.fault(next=[{"kind": "refuse", "code": -2015, "status": 401, "on": "order.place"}])
+        trader.place(name(1), Side.BUY, "64000.0")
+        assert (await trader.hear(Refused, name(1))).reason is Reason.THROTTLED
+        assert b"signature" in inside(trader)._signer.cancel(1, SYMBOL, name(1), 1)
+        trader.place(name(1), Side.BUY, "64000.0")
+        await trader.hear(Accepted, name(1))
+        # and with its own signature it is the keys
+        await bench.fault(next=[{"kind": "refuse", "code": -2015, "status": 401, "on": "order.place"}])
+        trader.place(name(2), Side.BUY, "64000.0")
+        assert (await trader.hear(Refused, name(2))).reason is Reason.NOT_ALLOWED
+
+
+async def test_a_logon_outside_the_window_sets_the_clock() -> None:
+    async with with_ed25519() as (bench, trader):
+        await logged_on(trader)
+        await bench.fault(skew=60_000, drop=["wsapi"])
+        await trader.until(lambda: inside(trader)._clock.offset > 50_000)
+
+
+async def test_a_fill_before_its_own_answer_and_everything_twice_is_told_as_it_came(
+    bench: Bench, trader: Trader
+) -> None:
+    await bench.fault(stall={"wsapi": 300}, duplicate=20)
+    trader.market_order(name(1), Side.BUY)
+    await trader.hear(Filled, name(1), 2)
+    answered = [type(event) for _, event in trader.events]
+    assert Filled in answered
+    await trader.until(lambda: inside(trader)._orders.accepted == 1)
+    assert {fill.trade for fill in trader.of(Filled)} == {trader.of(Filled)[0].trade}
+
+
+async def test_a_cancel_that_comes_too_late_leaves_the_fill(bench: Bench, trader: Trader) -> None:
+    trader.place(name(1), Side.BUY, "64000.0")
+    await trader.hear(Accepted, name(1))
+    await bench.fault(delay=300)
+    trader.cancel(name(1))
+    await asyncio.sleep(0.05)
+    await bench.move("63900")
+    fill = await trader.hear(Filled, name(1))
+    await trader.until(lambda: any(getattr(event, "code", 0) == -2011 for _, event in trader.events))
+    assert not trader.of(Closed, name(1))
+    found = await trader.gateway.snapshot(trader.request(expected=(name(1),)))
+    assert found.fills == (fill,)
+
+
+# --------------------------------------------------------------------------- doubts
+
+
+async def test_a_doubted_name_is_not_called_absent_before_its_request_is_out_of_date(
+    bench: Bench, trader: Trader
+) -> None:
+    """A request may be executed as long as its window is open: 5 s. Placed again before, it could be there twice."""
+    await bench.fault(next=[{"kind": "lost", "on": "order.place"}])
+    began = time.monotonic()
+    trader.place(name(1), Side.BUY, "64000.0")
+    await trader.hear(Uncertain, name(1))
+    found = await trader.gateway.snapshot(trader.request(expected=(name(1), name(2))))
+    assert found.absent == {name(1), name(2)}
+    assert 5 < time.monotonic() - began < 8
+    began = time.monotonic()
+    found = await trader.gateway.snapshot(trader.request(expected=(name(3),)))
+    assert found.absent == {name(3)}
+    assert time.monotonic() - began < 3, "what was never sent is not waited for"
+
+
+async def test_while_the_socket_is_well_a_hanging_rest_holds_up_no_order(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "TIMEOUT", aiohttp.ClientTimeout(total=1.0, connect=0.5))
+    async with bench.gate() as gate, bench.gate("rest") as hanging:
+        trader = await bench.connected()
+        await trader.until(lambda: by(trader) == "socket")
+        gate.shut()
+        await trader.until(lambda: by(trader) == "rest")
+        hanging.deafen(newcomers=True)
+        for slot in range(30):
+            trader.place(name(slot), Side.BUY, f"{64_000 - slot}.0")
+        gate.shut(False)
+        await trader.until(lambda: inside(trader)._order_stream.is_open)
+        trader.place(name(50), Side.BUY, "63000.0")
+        began = time.monotonic()
+        await trader.hear(Accepted, name(50))
+        assert time.monotonic() - began < 2.5
+        first, rest_of = {name(slot) for slot in range(5)}, {name(slot) for slot in (*range(5, 30), 50)}
+        await trader.until(lambda: {event.cid for event in trader.of(Accepted)} == rest_of)
+        await trader.until(lambda: {event.cid for event in trader.of(Uncertain)} == first)
+
+
+# --------------------------------------------------------------------------- bans and limits
+
+
+@pytest.mark.parametrize(("status", "code"), [(418, -1003), (429, -1003)])
+async def test_what_waits_for_rest_is_not_sent_against_a_limit(
+    bench: Bench, calls: Calls, status: int, code: int
+) -> None:
+    async with bench.gate() as gate:
+        trader = await bench.connected()
+        gate.shut()
+        await trader.until(lambda: by(trader) == "rest")
+        until = trader.gateway.now() + 1_500
+        text = f"Way too many requests; IP banned until {until}."
+        on = "POST /fapi/v1/batchOrders"
+        await bench.fault(next=[{"kind": "refuse", "code": code, "status": status, "msg": text, "on": on}])
+        await bench.fault(delay=100)
+        names = [name(slot) for slot in range(25)]
+        for slot, cid in enumerate(names):
+            trader.place(cid, Side.BUY, f"{64_000 - slot}.0")
+        await trader.hear(Refused, name(0))
+        await asyncio.sleep(0.5)
+        assert calls == ["POST batchOrders"]
+        answers = (Accepted, Refused, Uncertain)
+        await trader.until(lambda: {e.cid for kind in answers for e in trader.of(kind)} == set(names))
+        assert not trader.of(Uncertain)
+        if status == 429:
+            assert len(trader.of(Accepted)) >= 20, "what waited leaves when it may"
+
+
+async def test_stops_are_not_placed_or_cancelled_against_a_ban(trader: Trader, calls: Calls) -> None:
+    inside(trader)._limiter.block(trader.gateway.now() + 300_000, is_ban=True)
+    began = time.monotonic()
+    with pytest.raises(RateLimited):
+        await trader.gateway.place_stop(SYMBOL, Side.SELL, Decimal(60_000), client_algo_id="sl")
+    with pytest.raises(RateLimited):
+        await trader.gateway.cancel_stop(SYMBOL, "sl")
+    assert time.monotonic() - began < 1
+    assert calls == []
+
+
+async def test_a_stop_whose_answer_cannot_be_read_is_asked_about(
+    bench: Bench, trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trader.market_order(name(1), Side.BUY)
+    await trader.hear(Filled, name(1))
+    attempt = Rest.attempt
+
+    async def garbled(rest: Rest, *args: Any) -> Any:
+        reply = await attempt(rest, *args)
+        return type(reply)(reply.status, b"<html>", reply.retry_after)
+
+    monkeypatch.setattr(Rest, "attempt", garbled)
+    placed = await trader.gateway.place_stop(SYMBOL, Side.SELL, Decimal(60_000), client_algo_id="sl")
+    assert placed.status is StopStatus.WAITING
+
+
+# --------------------------------------------------------------------------- the clock
+
+
+async def test_waiting_for_leave_to_ask_does_not_set_the_clock_wrong(trader: Trader) -> None:
+    gateway = inside(trader)
+    gateway._limiter.block(gateway.now() + 1_200)
+    await gateway._rest.sync()
+    assert abs(gateway._clock.offset) < 200
+
+
+async def test_a_first_try_that_hangs_does_not_set_the_clock_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "TIMEOUT", aiohttp.ClientTimeout(total=0.8))
+    asked = 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.sleep(1.5)
+        elif asked == 2:
+            await asyncio.sleep(0.6)  # a slow way back: the next one will be better
+        return web.json_response({"serverTime": time.time_ns() // 1_000_000})
+
+    async with server(answer) as venue:
+        await venue.sync()
+        assert abs(venue.clock.offset) < 100
+
+
+# --------------------------------------------------------------------------- strange servers
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "error"),
+    [
+        (302, {"Location": "/elsewhere"}, Disconnected),
+        (451, {}, TradingError),
+        (429, {"Retry-After": "\u00b2"}, RateLimited),
+        (429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, RateLimited),
+        (503, {}, Disconnected),
+        (200, {}, TradingError),
+    ],
+)
+async def test_whatever_a_server_answers_is_a_trading_error_and_no_redirect_is_followed(
+    status: int, headers: dict[str, str], error: type[TradingError]
+) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=status, headers=headers, text="<html>")
+
+    async with server(answer) as venue:
+        with pytest.raises(error):
+            wire.decode(await venue.read("/fapi/v3/balance"), list[wire.BalanceRow])
+    assert set(asked) == {"/fapi/v3/balance"}
+
+
+async def test_a_closed_gateway_asks_nothing_more(bench: Bench, trader: Trader) -> None:
+    reading = asyncio.create_task(trader.gateway.balances())
+    await asyncio.sleep(0)
+    await trader.gateway.close()
+    with pytest.raises(Disconnected):
+        await trader.gateway.balances()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert inside(trader)._rest._http is None
+    assert not trader.gateway.health().is_up
+
+
+async def test_all_tasks_end_on_close(bench: Bench) -> None:
+    before = asyncio.all_tasks()
+    trader = await bench.connected()
+    await trader.gateway.watch(SYMBOL, lambda symbol, event: None)
+    await bench.fault(drop=["user", "wsapi"])
+    trader.place(name(1), Side.BUY, "64000.0")
+    await trader.gateway.close()
+    assert not [task for task in asyncio.all_tasks() - before if "gateways/binance" in repr(task)]
+
+
+# --------------------------------------------------------------------------- listen keys
+
+
+async def test_a_stream_on_a_key_that_is_no_longer_ours_is_opened_anew(bench: Bench, trader: Trader) -> None:
+    """Another program with the same API key closed ours and opened its own: ours is silent for ever."""
+    keys = bench.sandbox.exchange.listen_keys
+    keys.close("key")
+    keys.open("key", trader.gateway.now())
+    await trader.gateway.keep_alive()
+    await trader.until(lambda: [up for up, _ in trader.states] == [True, False, True])
+    trader.market_order(name(1), Side.BUY)
+    await trader.hear(Filled, name(1))
+
+
+# --------------------------------------------------------------------------- long gaps
+
+
+async def test_trades_are_found_after_more_than_a_week_whatever_the_venue_makes_of_from_id(
+    bench: Bench, trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Binance gives the last seven days where no time is named; whether that holds beside `fromId`, nobody says."""
+    monkeypatch.setattr(history, "WEEK", 2_000)
+    monkeypatch.setattr(history, "PAGE", 2)
+    for slot in range(5):
+        trader.market_order(name(slot), Side.BUY, "0.002")
+        await trader.hear(Filled, name(slot))
+    await asyncio.sleep(2.5)
+    trader.market_order(name(9), Side.BUY, "0.002")
+    last = await trader.hear(Filled, name(9))
+    read = Rest.read
+
+    async def forgetful(rest: Rest, path: str, params: Any = None, weight: int = 5) -> bytes:
+        body = await read(rest, path, params, weight)
+        if path.endswith("/userTrades") and "fromId" in params:
+            rows = wire.decode(body, list[wire.UserTrade])
+            return wire.encode([row for row in rows if row.time > rest.clock.now() - 2_000])
+        return body
+
+    monkeypatch.setattr(Rest, "read", forgetful)
+    first = trader.of(Filled, name(0))[0]
+    asked = trader.request(since_trade=first.trade, since_time=first.time, position=first.qty)
+    found = await trader.gateway.snapshot(asked)
+    assert [fill.cid.slot for fill in found.fills] == [1, 2, 3, 4, 9]
+    assert found.last_trade == last.trade
+
+
+# --------------------------------------------------------------------------- watching
+
+
+async def test_who_stopped_watching_hears_nothing_of_the_first_quote(trader: Trader) -> None:
+    heard: list[Event] = []
+
+    def hear(symbol: str, event: Event) -> None:
+        heard.append(event)
+
+    watching = asyncio.create_task(trader.gateway.watch(SYMBOL, hear))
+    await asyncio.sleep(0)
+    await trader.gateway.unwatch(SYMBOL, hear)
+    await watching
+    assert heard == []
+
+
+async def test_why_an_account_is_down_is_the_latest_reason(bench: Bench, trader: Trader) -> None:
+    await bench.fault(drop=["user"], maintenance=True)
+    await trader.until(lambda: not trader.states[-1][0])
+    await trader.until(lambda: "Service Unavailable" in trader.gateway.health().why)

@@ -1,0 +1,125 @@
+"""The quick way of text frames tells exactly what `websockets` tells, however the bytes are split."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import Frame, Opcode
+
+from trading.gateways.binance.cutter import Cutter
+from trading.gateways.binance.streams import Socket, Stream
+
+LENGTHS = st.sampled_from([0, 1, 5, 125, 126, 127, 300, 65_535, 65_536, 70_000])
+KINDS = st.sampled_from(["text", "text", "text", "ping", "fragments", "binary", "masked"])
+
+
+def frames(kind: str, length: int, number: int) -> list[bytes]:
+    body = (b"%d:" % number + b"x" * length)[:length]
+    if kind == "fragments":
+        return [
+            Frame(Opcode.TEXT, body, fin=False).serialize(mask=False),
+            Frame(Opcode.CONT, body).serialize(mask=False),
+        ]
+    if kind == "ping":
+        return [Frame(Opcode.PING, body[:125]).serialize(mask=False)]
+    opcode = Opcode.BINARY if kind == "binary" else Opcode.TEXT
+    return [Frame(opcode, body).serialize(mask=kind == "masked")]
+
+
+@given(st.lists(st.tuples(KINDS, LENGTHS), max_size=12), st.lists(st.integers(1, 80_000), max_size=30))
+@settings(max_examples=150, deadline=None)
+def test_texts_are_cut_out_in_order_and_every_other_byte_is_handed_on(
+    made: list[tuple[str, int]], cuts: list[int]
+) -> None:
+    wire = [(kind, frame) for number, (kind, length) in enumerate(made) for frame in frames(kind, length, number)]
+    whole = b"".join(frame for _, frame in wire)
+    cutter, rebuilt, at = Cutter(), b"", 0
+    for cut in [*cuts, len(whole)]:
+        for is_text, piece in cutter.cut(whole[at : at + cut]):
+            rebuilt += Frame(Opcode.TEXT, piece).serialize(mask=False) if is_text else piece
+        at += cut
+    assert rebuilt == whole
+
+
+def test_a_text_that_came_whole_is_cut_out_and_one_that_came_in_parts_is_not() -> None:
+    frame = Frame(Opcode.TEXT, b"hello").serialize(mask=False)
+    assert list(Cutter().cut(frame * 2)) == [(True, b"hello")] * 2
+    cutter = Cutter()
+    assert list(cutter.cut(frame[:1])) == []
+    assert list(cutter.cut(frame[1:])) == [(True, b"hello")], "its head alone was held back"
+    assert list(cutter.cut(frame[:4])) == [(False, frame[:4])]
+    assert list(cutter.cut(frame[4:] + frame)) == [(False, frame[4:]), (True, b"hello")]
+    masked = Frame(Opcode.TEXT, b"hello").serialize(mask=True)
+    assert [is_text for is_text, _ in cutter.cut(masked)] == [False]
+
+
+class Server:
+    """A real server that speaks one script to everybody."""
+
+    def __init__(self, script: list[object]) -> None:
+        self.script = script
+
+    async def speak(self, connection: ServerConnection) -> None:
+        for part in self.script:
+            if part is None:
+                await (await connection.ping())
+            elif isinstance(part, bytes):
+                connection.transport.write(part)
+            else:
+                await connection.send(part)  # type: ignore[arg-type]
+        await connection.close()
+
+
+async def heard(script: list[object], monkeypatch: pytest.MonkeyPatch, is_quick: bool) -> tuple[list[bytes], int]:
+    """What a stream hears of `script`, and how much of it by the quick way."""
+    texts: list[bytes] = []
+    quick = 0
+    right = Cutter.cut
+
+    def cut(self, data):
+        nonlocal quick
+        for is_text, piece in right(self, data):
+            quick += is_text
+            yield is_text, piece
+
+    monkeypatch.setattr(Cutter, "cut", cut)
+    if not is_quick:
+        monkeypatch.setattr("trading.gateways.binance.streams.HEAD_END", b"never")
+    async with serve(Server(script).speak, "127.0.0.1", 0, compression=None) as server:
+        port = server.sockets[0].getsockname()[1]
+        down = asyncio.Event()
+
+        async def address() -> str:
+            return f"ws://127.0.0.1:{port}"
+
+        sockets: list[Socket] = []
+        stream = Stream("test", address, texts.append, sockets.append, lambda why: down.set())
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            running = group.create_task(stream.run())
+            await down.wait()
+            running.cancel()
+    assert sockets[0].frames == len(texts) or any(isinstance(part, list) for part in script)
+    return texts, quick
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+async def test_both_ways_hear_the_same_with_pings_fragments_and_giants_between(
+    monkeypatch: pytest.MonkeyPatch, is_quick: bool
+) -> None:
+    burst = b"".join(Frame(Opcode.TEXT, b"burst %d" % n).serialize(mask=False) for n in range(200))
+    script: list[object] = ["first", None, burst, ["frag", "ment", "ed"], "g" * 1_000_000, None, "last"]
+    texts, quick = await heard(script, monkeypatch, is_quick)
+    wanted = [b"first", *(b"burst %d" % n for n in range(200)), b"fragmented", b"g" * 1_000_000, b"last"]
+    assert texts == wanted
+    assert quick >= 150 if is_quick else quick == 0
+
+
+async def test_what_comes_after_the_close_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Frame(Opcode.TEXT, b"before").serialize(mask=False)
+    end = Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False)
+    texts, _ = await heard([text + end + text], monkeypatch, True)
+    assert texts == [b"before"]

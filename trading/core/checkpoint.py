@@ -1,0 +1,38 @@
+"""What of a bot must outlive a crash."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from trading.core.ledger import Books
+from trading.core.lifecycle import Move, Status
+from trading.model import ZERO
+
+
+class Checkpoint(Struct):
+    """One bot at one instant, as the journal keeps it."""
+
+    status: Status = Status.CREATED
+    reason: str = ""
+    ending: Move = Move.STOPPED
+    """Where STOPPING leads."""
+    close: bool = False
+    """Whether the position is to be closed on the way (stop, reset, a start that closes first)."""
+    trigger_side: int = 0
+    """While WAITING: +1 = the price was below the trigger at the start command, -1 = above."""
+    close_turn: int = 0
+    close_done: Decimal = ZERO
+    """Filled of the present closing order."""
+    has_rested: bool = False
+    """Whether the venue took an order of ours since the start or the last resume: from then on it must know us."""
+    transition: int = 0
+    started: int = 0
+    """When the present run began, ms."""
+    read_from: int = 0
+    """Trades and fundings before this were settled by a Snapshot, ms."""
+    first_started: int = 0
+    books: Books = msgspec.field(default_factory=Books)
+    strategy: bytes = b""

@@ -1,0 +1,82 @@
+"""The minute's look at the bots of one account: a glance at all, a whole reading where it is due (decision 0009)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from trading.core.engine import Engine
+from trading.core.orders import OrderStatus
+from trading.live.session import Session
+from trading.model import ZERO, ClientOrderId
+from trading.ports import Gateway, Glance, SnapshotRequest
+
+AT_ONCE = 8
+"""Bots of an account that are read at the same time."""
+
+
+async def read(sessions: Iterable[Session]) -> None:
+    """Read each whole, without waiting for leisure."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(session: Session) -> None:
+        async with gate:
+            await session.reconcile()
+
+    await asyncio.gather(*(one(session) for session in sessions))
+
+
+async def audit(gateway: Gateway, sessions: Sequence[Session]) -> None:
+    """Read whole the bot whose turn it is, and every other that a glance finds not to be as it believes.
+
+    A glance changes nothing and forgets nothing: the next whole reading of a bot begins where its last one ended.
+    Who is in doubt is read at once; who only moved meanwhile, when there is leisure.
+    """
+    free = [session for session in sessions if not session.is_reading]
+    if not free:
+        return
+    turn = min(free, key=lambda session: session.engine.kept.read_from)
+    due = [session for session in free if session is turn or not is_settled(session.engine)]
+    others = [session for session in free if session not in due]
+    if others:
+        doubted, moved = await _glance(gateway, others)
+        await read(doubted)
+        due += moved
+    for session in due:
+        await gateway.leisure()
+        await session.reconcile()
+
+
+async def _glance(gateway: Gateway, sessions: Sequence[Session]) -> tuple[list[Session], list[Session]]:
+    """Those that are not as they believe: those that stood still meanwhile, and those that moved."""
+    believed = [(session, session.engine.request(), session.engine.moves) for session in sessions]
+    glance = await gateway.glance([request.symbol for _, request, _ in believed])
+    doubted: list[Session] = []
+    moved: list[Session] = []
+    for session, request, moves in believed:
+        if not agrees(glance, request):
+            (doubted if session.engine.moves == moves else moved).append(session)
+    return doubted, moved
+
+
+def is_settled(engine: Engine) -> bool:
+    """Whether nothing is under way or in doubt, so that orders and position alone tell if anything was missed."""
+    is_certain = engine.is_synced and not engine.strays
+    return is_certain and all(order.status is OrderStatus.WORKING for order in engine.orders.values())
+
+
+def agrees(glance: Glance, request: SnapshotRequest) -> bool:
+    """Whether a bot's orders rest as it believes, each executed as far as counted, and nothing else of its own does,
+    and the position is the counted one."""
+    if glance.positions.get(request.symbol, ZERO) != request.position:
+        return False
+    resting = glance.orders[request.symbol]
+    names = {str(cid) for cid in request.expected}
+    return all(resting.get(name) == request.counted.get(name, ZERO) for name in names) and not any(
+        _is_of(name, request) for name in resting.keys() - names
+    )
+
+
+def _is_of(name: str, request: SnapshotRequest) -> bool:
+    cid = ClientOrderId.parse(name)
+    return cid is not None and (cid.install, cid.bot) == (request.install, request.bot)
