@@ -18,13 +18,19 @@ from service import archive, backtests, logs, people, wiring
 from service import check as checks
 from service import demo as demos
 from service import settings as choices
-from service.terminal import Debug, File, Home, fail, loaded, log_to, plainly, say, screen
+from service.terminal import Commands, Debug, File, Home, fail, loaded, log_to, plainly, say, screen
 from service.wiring import Trouble
 from storage import users
 from storage.users import Role
 from trading.sandbox import server as exchange
 
-app = typer.Typer(add_completion=False, no_args_is_help=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
 app.add_typer(people.keys_commands, name="keys")
 app.add_typer(people.users_commands, name="users")
 app.command()(archive.backup)

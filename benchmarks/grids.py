@@ -83,7 +83,7 @@ class Result(Struct):
     """With all grids, before the fills."""
     after: int
     lag: list[float]
-    """Median, p99 and most by which a timer of the service's loop came late, µs, between the fills."""
+    """Median, p99 and most by which a timer of the service's loop came late, µs, while nothing fills."""
     order: list[str] = field(default_factory=list)
 
 
@@ -173,8 +173,8 @@ class Fair:
             raise SystemExit(f"{place.account} {place.symbol}: {after} after a {side.value} of {before}")
         return took
 
-    async def measure(self, result: Result, fills: int, warm: int, gap: float) -> None:
-        """`fills` answers of each client after `warm` uncounted ones."""
+    async def measure(self, result: Result, fills: int, warm: int, gap: float, idle: float) -> None:
+        """`fills` answers of each client after `warm` uncounted ones; then `idle` seconds without any."""
         chance = random.Random(7)
         for number, (place, side) in enumerate(self.steps()):
             await asyncio.sleep(gap * chance.uniform(0.7, 1.3))
@@ -183,19 +183,16 @@ class Fair:
                 result.times[place.client].append(took)
             if number + 1 == 2 * (warm + fills):
                 break
-        result.lag = [part(late, share) / 1000 for late in [await self._lag()] for share in (0.5, 0.99, 1)]
+        late: list[float] = await self.room.service.ask("lag", 60 + idle, during=idle)
+        result.lag = [part(late, share) / 1000 for share in (0.5, 0.99, 1)]
         result.after = resident(self.room.service.pid)
-
-    async def _lag(self) -> list[float]:
-        late: list[float] = await self.room.service.ask("lag", 60, during=10)
-        return late
 
 
 async def run(grids: int, is_swapped: bool, given: argparse.Namespace) -> Result:
     fair = Fair(grids, is_swapped, given.quotes == "after")
     async with fair.room:
         result = await fair.open()
-        await fair.measure(result, given.fills, given.warm, given.gap / 1000)
+        await fair.measure(result, given.fills, given.warm, given.gap / 1000, given.idle)
     return result
 
 
@@ -245,6 +242,7 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=50, help="answers before these that do not count")
     parser.add_argument("--repeat", type=int, default=2, help="runs with fresh processes; every second one swapped")
     parser.add_argument("--gap", type=float, default=26, help="ms between an answer and the next fill, ±30 %%")
+    parser.add_argument("--idle", type=float, default=10, help="s in which the service's loop is watched at the end")
     parser.add_argument(
         "--quotes",
         choices=("after", "with"),

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 from websockets.asyncio.client import connect
-from websockets.frames import OP_TEXT, Frame
+from websockets.frames import Frame, Opcode
 
 from benchmarks import calibration
 from benchmarks.room import told
@@ -128,6 +128,18 @@ def alone(frames: Sequence[bytes], truth: Seen) -> dict[str, float]:
     return {name: len(frames) / seconds for name, seconds in best.items()}
 
 
+def by_kind(frames: Sequence[bytes]) -> dict[str, dict[str, float]]:
+    """The same for each kind of event; `share` is its part of all frames."""
+    kinds: dict[str, list[bytes]] = {}
+    for frame in frames:
+        kinds.setdefault(msgspec.json.decode(frame, type=wire._Named).e or "", []).append(frame)
+    found = {}
+    for kind, own in sorted(kinds.items()):
+        truth = expected(own) if kind == "bookTicker" else Seen(0, "0")
+        found[kind] = alone(own, truth) | {"share": len(own) / len(frames)}
+    return found
+
+
 # --------------------------------------------------------------------------- through a socket
 
 
@@ -135,7 +147,7 @@ def pour(frames: list[bytes], pipe: Connection) -> None:
     """A process that accepts WebSockets and writes all frames to whoever subscribes, as fast as they are taken."""
 
     async def main() -> None:
-        stream = b"".join(Frame(OP_TEXT, frame).serialize(mask=False) for frame in frames)
+        stream = b"".join(Frame(Opcode.TEXT, frame).serialize(mask=False) for frame in frames)
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
@@ -258,8 +270,14 @@ def main() -> None:
     step = calibration.nanoseconds()
     alone_, through_ = alone(frames, truth), through(frames, truth, given.repeat)
     show("decoded alone", alone_, step)
+    kinds = by_kind(frames)
+    for kind, rates in kinds.items():
+        share = rates.pop("share")
+        show(f"{kind}, {share:.0%} of them", rates, step)
     show("through a loopback socket", through_, step)
-    told({"frames": len(frames), "quotes": truth.quotes, "alone": alone_, "socket": through_}, given.json)
+    told(
+        {"frames": len(frames), "quotes": truth.quotes, "alone": alone_, "kinds": kinds, "socket": through_}, given.json
+    )
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ class Verbs:
 
     async def reconciled(self, bots: int) -> int:
         """When so many bots agree with the exchange: by the machine's monotonic clock, ns."""
-        engines = [bot.engine for bot in self._desk._bots.values()]
+        engines = [bot.engine for bot in self._desk.roster.bots.values()]
         if len(engines) != bots:
             raise RuntimeError(f"{len(engines)} bots, not {bots}")
         while not all(engine.is_synced for engine in engines):

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -63,21 +64,22 @@ class Ground:
             cwd=ROOT,
             env=self.environment | environment,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         ) as process:
             assert process.stdout is not None
+            end = threading.Timer(PATIENCE, process.kill)
+            end.start()
             try:
-                heard = ""
-                while line not in heard:
-                    heard = process.stdout.readline()
-                    if not heard or time.monotonic() - began > PATIENCE:
-                        raise SystemExit(f"run.py {' '.join(arguments)} never said {line!r}")
+                if not any(line in heard for heard in process.stdout):
+                    raise SystemExit(f"run.py {' '.join(arguments)} never said {line!r}")
                 ready = time.monotonic() - began
                 family = [process.pid, *_children(process.pid)]
                 return Start(ready, resident(process.pid), sum(map(resident, family)))
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(PATIENCE)
+                end.cancel()
 
     def home(self) -> str:
         """A new state folder."""

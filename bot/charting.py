@@ -92,7 +92,7 @@ def fitting(span: int, bars: int) -> str:
 
 def caption(it: Card, now: int) -> str:
     """What a picture cannot say."""
-    money = say("grids_line", grid=numbers.gain(it.matched), floating=numbers.gain(it.unmatched, it.quote))
+    money = say("grids_line", grid=numbers.gain(it.matched), floating=numbers.gain(it.unmatched))
     return (
         f"<b>{escape(name(it), quote=False)}</b> · <b>{it.badge}</b> · {numbers.price(it.price)}\n"
         f"{escape(money, quote=False)}\n<i>{say('card_updated', time=numbers.clock(now))}</i>"

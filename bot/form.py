@@ -179,6 +179,7 @@ def describe(draft: Draft) -> str:
 # --------------------------------------------------------------------------- presets
 
 SHARES = (10, 25, 50)
+SHARE = Parameter("investment", Kind.PERCENT, "A share of what is free.", "%", Decimal(0), Decimal(100))
 COUNTS = (10, 20, 30, 40, 60, 100)
 LEVERAGES = (1, 2, 3, 5, 10, 20)
 _WIDTHS = {"neutral": ((5, 5), (10, 10), (20, 20)), "long": ((3, 6), (6, 12), (12, 24))}

@@ -213,7 +213,7 @@ def _of_one(parcels: Sequence[Parcel]) -> Letter:
     title = told.title if pairs else f"{notices[0].values.get('symbol', '')} · {count('fill', len(fills))}"
     lines = [told.body] if pairs else []
     if len(fills) <= LINES:
-        lines += [words.notice(each).title for each in fills]
+        lines += [words.event(each) for each in fills]
     elif pairs:
         lines.append(say("and_fills", fills=count("fill", len(fills))))
     screen = _screen(title, "\n".join(line for line in lines if line), notices[0].values.get("badge", ""), (), False)

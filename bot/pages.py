@@ -159,7 +159,7 @@ class Pages:
 
     async def levels(self, reader: Reader, press: Press) -> Screen:
         it = self.card_of(reader, press.target)
-        return card.levels(it, self._desk.levels(it.id), _page(press))
+        return card.levels(it, self._desk.levels(it.id), _page(press) if press.argument else None)
 
     async def balance(self, reader: Reader, press: Press) -> Screen:
         mine = {account.id for account in self.accounts(reader)}

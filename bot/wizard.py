@@ -26,7 +26,7 @@ from trading.parameters import clean
 from trading.parameters.line import parse_line
 from trading.parameters.vocabulary import PARAMETERS
 from trading.ports import Account
-from trading.views import Declined
+from trading.views import Declined, Refusal
 
 LONGEST = 500
 """Characters of a typed answer or line; more is no grid."""
@@ -143,12 +143,22 @@ class Wizard:
     async def _read(self, draft: Draft, step: str, text: str) -> dict[str, str]:
         if step == "symbol":
             return {"symbol": (await self._desk.resolve(draft.account, text)).symbol}
-        if step == "investment" and text.strip().endswith("%"):
-            share = Decimal(PARAMETERS["reserve"].read(text).rstrip("%"))
+        if step == "investment":
+            return await self._money(draft, text)
+        return form.read(step, text)
+
+    async def _money(self, draft: Draft, text: str) -> dict[str, str]:
+        """An amount, or a share of what is free in per cent; never more than that."""
+        if text.strip().endswith("%"):
+            share = Decimal(form.SHARE.read(text).rstrip("%"))
             free = (await self._amounts(draft)).most
             if free is not None:
                 text = f"{(free * share / 100).quantize(Decimal('0.01'), rounding='ROUND_DOWN'):f}"
-        return form.read(step, text)
+        values = form.read("investment", text)
+        most = (await limits.amounts(self._desk, draft)).most
+        if most is not None and Decimal(values["investment"]) > most:
+            raise Declined(Refusal("over_balance", {**values, "most": str(most)}))
+        return values
 
     async def _answered(self, reader: Reader, draft: Draft, step: str, values: dict[str, str]) -> Screen:
         changed = form.put(draft, values)

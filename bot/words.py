@@ -178,7 +178,7 @@ def pairs(several: Iterable[Notice]) -> Told:
     profit = sum((_decimal(each.values.get("profit")) or Decimal(0) for each in every), Decimal(0))
     values = _spoken(last.values | {"profit": str(profit)})
     title = _filled(SENTENCES["pairs_title"], values | {"count": str(len(every))})
-    lines = [_filled(SENTENCES["pairs_line"], _spoken(each.values)) for each in every[:10]]
+    lines = [_filled(SENTENCES["pairs_line"], _spoken(each.values | {"quote": ""})) for each in every[:10]]
     if len(every) > 10:
         lines.append(say("and_more", count=len(every) - 10))
     if _has_all(SENTENCES["pairs_total"], last.values):

@@ -63,6 +63,8 @@ ABSENT = {
     "Partial liquidation": "a liquidation closes the whole position, and the insurance has no bottom",
     "ADL by itself": 'comes by `POST /sandbox/market {"adl": …}` only',
     "`serverShutdown`": "never sent: unconfirmed for futures",
+    "`priceMatch` of a conditional order": "its price is found when it is placed, not when it triggers",
+    "`b` and `a` of a NEW event": "an order that takes is not in them yet",
     "Position-bound `GTE_GTC`": "refused with -1115",
 }
 """What a client might miss, and what it gets."""

@@ -35,7 +35,10 @@ SENTENCES = {
     "mixed": "Candles and trades cannot be joined: give files of one kind.",
     "no_pyarrow": "{file}: .parquet needs the package pyarrow (pip install pyarrow), or give the file as .csv.",
     "json": "{file} is not the exchange's answer in JSON.",
+    "no_rates": "{file} holds no funding rate.",
+    "rate_columns": "{file} names no columns funding_time and funding_rate.",
 }
+PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 
 
 @plainly
@@ -66,6 +69,8 @@ def backtest(
     """A grid over recorded candles or trades, by the strategy and the matching that also trade live."""
     if fill not in ("touch", "through"):
         fail(_("--fill is touch or through."))
+    if plot is not None and plot.suffix.lower() not in PICTURES:
+        fail(_("--plot: {file} must end with one of {endings}.").format(file=plot, endings=", ".join(PICTURES)))
     options = Options(
         maker=_number("--fee-maker", fee_maker, is_rate=True),
         taker=_number("--fee-taker", fee_taker, is_rate=True),

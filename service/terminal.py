@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec, cast
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from bot.words import translated as _
 from service import logs
@@ -27,6 +28,28 @@ Debug = Annotated[bool, typer.Option("--debug", help="Log everything, show trace
 File = Annotated[Path, typer.Option("--settings", help="Another settings file.", metavar="FILE")]
 Home = Annotated[Path | None, typer.Option("--data", help="State folder; TRELLIS_HOME.", metavar="DIR")]
 TROUBLES = (choices.BadSettings, Trouble)
+MISUSE = cast("type[typer.BadParameter]", typer.BadParameter.mro()[1])
+"""An unknown command or option, a missing or bad argument; typer gives it no name of its own."""
+
+
+class Commands(TyperGroup):
+    """Commands whose misuse, too, is told in one line."""
+
+    def main(self, *args: Any, **named: Any) -> Any:
+        is_asked_by_code = not named.get("standalone_mode", True)
+        named["standalone_mode"] = False
+        if is_asked_by_code:
+            return super().main(*args, **named)
+        try:
+            ended = super().main(*args, **named)
+        except MISUSE as error:
+            if error.format_message():  # a group without a command has shown its help instead
+                path = error.ctx.command_path if error.ctx is not None else "run.py"
+                told(_("{what}. See {path} --help.").format(what=error.format_message().rstrip("."), path=path))
+            sys.exit(2)
+        except typer.Abort:
+            sys.exit(130)
+        sys.exit(ended if isinstance(ended, int) else 0)
 
 
 def plainly(command: Callable[P, None]) -> Callable[P, None]:
@@ -63,9 +86,15 @@ def first_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
+def told(sentence: str) -> None:
+    """A trouble in one line, however many sentences it has."""
+    line = " ".join(sentence.split())
+    screen.print(line, style="red" if screen.is_terminal else None, markup=False, soft_wrap=True)
+
+
 def fail(sentence: str) -> NoReturn:
     """Say what to do and end."""
-    screen.print(sentence, style="red" if screen.is_terminal else None, markup=False, soft_wrap=True)
+    told(sentence)
     raise typer.Exit(1)
 
 
@@ -84,7 +113,10 @@ def secrets_of(settings: choices.Settings) -> list[str]:
 def log_to(settings: choices.Settings, file: Path | None, debug: bool) -> logs.Masking:
     level = "debug" if debug else settings.log.level
     masking = logs.Masking(secrets_of(settings))
-    return logs.set_up(file, level, settings.log.file_megabytes, settings.log.files, masking)
+    try:
+        return logs.set_up(file, level, settings.log.file_megabytes, settings.log.files, masking)
+    except OSError as error:
+        fail(_("The state folder {folder} cannot be written: {why}.").format(folder=settings.home, why=error.strerror))
 
 
 def say(line: str) -> None:

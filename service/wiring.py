@@ -223,13 +223,14 @@ async def run(
         rules_hours=choice.rules_hours,
         keepalive_minutes=choice.keepalive_minutes,
     )
+    loaded = asyncio.Event()
     schedule.every("database", CHECK_SECONDS, lambda: _check(database, stop))
     schedule.every("alive", ALIVE_SECONDS, lambda: _touch(settings.home / "alive"), soon=True)
     try:
         async with asyncio.TaskGroup() as parts:
             tasks = [
                 parts.create_task(journal.run(), name="journal"),
-                parts.create_task(_trade(desk, schedule), name="trading"),
+                parts.create_task(_trade(desk, schedule, loaded), name="trading"),
             ]
             if chat is not None:
                 front = Front(
@@ -242,8 +243,8 @@ async def run(
                     version=VERSION,
                     tells_fills=True,
                 )
-                tasks.append(parts.create_task(front.run(), name="chat"))
-                tasks.append(parts.create_task(front.deliver(), name="outbox"))
+                tasks.append(parts.create_task(_after(loaded, front.run), name="chat"))
+                tasks.append(parts.create_task(_after(loaded, front.deliver), name="outbox"))
             log.info("service_started", pid=os.getpid(), accounts=len(keys), chat=chat is not None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE_SECONDS):
@@ -260,14 +261,21 @@ async def run(
         log.info("service_stopped")
 
 
-async def _trade(desk: Desk, schedule: Schedule) -> None:
+async def _trade(desk: Desk, schedule: Schedule, loaded: asyncio.Event) -> None:
     """The desk with its regular jobs, until cancelled."""
     await desk.open()
+    loaded.set()
     try:
         async with schedule.running():
             await asyncio.Event().wait()
     finally:
         await desk.close()
+
+
+async def _after(loaded: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+    """The chat waits for the books to be read: nobody shall be told that there are no grids when there are."""
+    await loaded.wait()
+    await work()
 
 
 async def _settled(desk: Desk, stop: asyncio.Event) -> None:

@@ -8,11 +8,14 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
 from msgspec.structs import replace
 
+from trading.gateways import paper
 from trading.gateways.catalog import local, open_gateway
 from trading.messages import Cancel, Event, Place
 from trading.model import ClientOrderId, Environment, Instrument, OrderType, Side, Slot, TimeInForce
@@ -258,6 +261,39 @@ class Bench:
         await self._post("/sandbox/faults", switches)
 
 
+class PaperBench(Bench):
+    """Trading on paper at the prices of a still sandbox exchange."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = TemporaryDirectory()
+        self._patience = paper.SETTLE
+
+    def strangers(self) -> Iterable[Trader]:
+        return []
+
+    def trader(self, key: str = "key", secret: str = "secret", allow_withdraw: bool = False) -> Trader:
+        """A gateway on the one account of paper there is, not yet connected."""
+        account = Account(1, 1, "test", "paper", Environment.PAPER, self.endpoints)
+        trader = Trader(open_gateway(account, Credentials("", ""), keep=Path(self._folder.name) / "paper"))
+        self.traders.append(trader)
+        return trader
+
+    async def fund(self, rate: str) -> None:
+        exchange = self.sandbox.exchange
+        exchange.settled.append((SYMBOL, exchange.now(), Decimal(rate), exchange.venue.mark(SYMBOL)))
+
+    async def __aenter__(self) -> PaperBench:
+        paper.SETTLE = 0.1
+        await super().__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await super().__aexit__()
+        paper.SETTLE = self._patience
+        self._folder.cleanup()
+
+
 # --------------------------------------------------------------------------- venues for the contract
 
 
@@ -328,7 +364,7 @@ class Testnet:
 
     async def __aexit__(self, *_: object) -> None:
         for trader in self.traders:
-            if trader.states:
+            if trader.gateway.health().is_up:
                 await self._clear(trader)
             await trader.gateway.close()
 
@@ -343,7 +379,10 @@ class Testnet:
         left = (await trader.gateway.position(self.symbol)).qty
         if left:
             trader.market_order(trader.name(99), Side.SELL if left > 0 else Side.BUY, abs(left), reduce_only=True)
-        await asyncio.sleep(1)
+        for _ in range(20):
+            if not await trader.gateway.open_orders(self.symbol) and not await trader.gateway.positions():
+                break
+            await asyncio.sleep(0.25)
 
 
 class Standin(Testnet):
@@ -370,7 +409,11 @@ class Standin(Testnet):
             await self.sandbox.close()
 
 
-VENUES: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {"binance": Bench, "stand-in": Standin}
+VENUES: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {
+    "binance": Bench,
+    "paper": PaperBench,
+    "stand-in": Standin,
+}
 """Every gateway with a venue of ours: one line more and the whole contract runs for it."""
 LIVE: dict[str, Callable[[], AbstractAsyncContextManager[Venue]]] = {"binance testnet": Testnet}
 """Real venues, asked only by `pytest -m live`."""

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -20,7 +20,7 @@ from trading.columns import read
 from trading.core.outcome import Outcome, Trace
 from trading.core.replay import Replay, Rules, unlimited
 from trading.model import MONEY, ZERO, Bracket, Instrument
-from trading.parameters import clean, parse_line
+from trading.parameters import clean, parse_line, symbols_meant
 from trading.parameters import read as read_parameter
 from trading.ports import Broken
 from trading.strategies.grid import GridPlan
@@ -85,12 +85,13 @@ def prepare(files: Sequence[str], lines: Sequence[str], options: Options) -> lis
     known = _rules(options.rules)
     brackets = _brackets(options.brackets)
     jobs = []
+    listed = {*filter(None, map(symbol_of, files)), *known, *brackets}
     for line in lines:
-        parameters = _parameters(line, files, options)
+        parameters = _parameters(line, files, listed, options)
         symbol = parameters["symbol"]
         own, warnings = _files_of(symbol, files)
         rates, doubts = _files_of(symbol, options.funding) if options.funding else ((), ())
-        funding = tuple(sorted(row for file in rates for row in tape.read_funding(file)))
+        funding = tuple(sorted({row for file in rates for row in tape.read_funding(file)}))
         rows = None
         if options.brackets:
             rows = brackets.get(symbol)
@@ -104,7 +105,7 @@ def prepare(files: Sequence[str], lines: Sequence[str], options: Options) -> lis
     return jobs
 
 
-def _parameters(line: str, files: Sequence[str], options: Options) -> dict[str, str]:
+def _parameters(line: str, files: Sequence[str], listed: Container[str], options: Options) -> dict[str, str]:
     found = parse_line(line)
     for name, text in (("reserve", options.reserve), ("sizing", options.sizing)):
         if text:
@@ -113,18 +114,18 @@ def _parameters(line: str, files: Sequence[str], options: Options) -> dict[str, 
         symbol = next(filter(None, map(symbol_of, files)), None)
         if symbol is not None:
             found["symbol"] = symbol
+    else:
+        meant = symbols_meant(found["symbol"])
+        found["symbol"] = next((name for name in meant if name in listed), found["symbol"])
     clean(found)
     return found
 
 
 def _files_of(symbol: str, files: Sequence[str]) -> tuple[tuple[str, ...], tuple[Refusal, ...]]:
-    """The files named after `symbol`; where none is, all, with a warning if they are named after another."""
-    own = tuple(file for file in files if symbol_of(file) == symbol)
+    """The files named after `symbol` or after none; where there is no such file all, with a warning."""
+    own = tuple(file for file in files if symbol_of(file) in (symbol, None))
     if own:
         return own, ()
-    nameless = tuple(file for file in files if symbol_of(file) is None)
-    if nameless:
-        return nameless, ()
     return tuple(files), (Refusal("other_symbol", {"symbol": symbol, "file": Path(files[0]).name}),)
 
 

@@ -229,10 +229,10 @@ class Gateway(Protocol):
         """Read the venue's truth until the reads agree (architecture §5); `Disagree` when they never do."""
 
     async def glance(self, symbols: Collection[str]) -> Glance:
-        """Read what rests and what is held on `symbols`, as soon as those who cannot wait leave room."""
+        """Read what rests and what is held on `symbols`, without their trades."""
 
-    async def leisure(self) -> None:
-        """Return when a Snapshot may be read by somebody who can wait."""
+    async def leisure(self, symbols: int = 0) -> None:
+        """Return when somebody who can wait may glance at so many symbols, or (0) read a Snapshot."""
 
     async def touches(self, symbols: Collection[str]) -> dict[str, Quote]:
         """Best bid and ask now, by symbol; those that the venue does not tell are missing."""

@@ -47,7 +47,8 @@ _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{2,20}(?:USDT|USDC|FDUSD|BUSD|USD))
 class TapeError(ValueError):
     """A file that cannot be read: which one, where, and a code for the words.
 
-    Codes: missing, format, empty, columns, number, order, prices; mixed (candles and trades), no_pyarrow.
+    Codes: missing, format, empty, columns, number, order, prices; mixed (candles and trades), no_pyarrow; no_rates
+    and rate_columns of funding.
     """
 
     def __init__(self, file: str, code: str, line: int = 0) -> None:
@@ -79,7 +80,7 @@ def read_funding(file: str | Path) -> list[tuple[int, Decimal]]:
         columns: tuple[int, ...] = ()
         for line, row in enumerate(lines, 1):
             if not columns:
-                columns = _columns(str(file), row, _FUNDING, ("time", "rate"), at_least=2)
+                columns = _columns(str(file), row, _FUNDING, ("time", "rate"), at_least=2, code="rate_columns")
                 if _is_number(row[0]) and len(row) > 2:
                     columns = (0, 2)  # the venue's own files have the interval between them
                 if not _is_number(row[columns[0]]):
@@ -89,7 +90,7 @@ def read_funding(file: str | Path) -> list[tuple[int, Decimal]]:
             except (IndexError, ValueError, InvalidOperation):
                 raise TapeError(str(file), "number", line) from None
     if not rows:
-        raise TapeError(str(file), "empty")
+        raise TapeError(str(file), "no_rates")
     return sorted(rows)
 
 
@@ -212,19 +213,24 @@ def _candle(file: str, line: int, row: list[str], at: tuple[int, ...], volume: i
 
 
 def _columns(
-    file: str, row: list[str], names: dict[str, tuple[str, ...]], wanted: tuple[str, ...], at_least: int
+    file: str,
+    row: list[str],
+    names: dict[str, tuple[str, ...]],
+    wanted: tuple[str, ...],
+    at_least: int,
+    code: str = "columns",
 ) -> tuple[int, ...]:
     """Where the wanted columns stand: by the header's names, without a header in the venue's own order."""
     if row and _is_number(row[0]):
         if len(row) < at_least:
-            raise TapeError(file, "columns", 1)
+            raise TapeError(file, code, 1)
         return tuple(range(len(wanted)))
     header = [cell.strip().lower() for cell in row]
     found = []
     for want in wanted:
         place = next((header.index(name) for name in names[want] if name in header), None)
         if place is None:
-            raise TapeError(file, "columns", 1)
+            raise TapeError(file, code, 1)
         found.append(place)
     return tuple(found)
 

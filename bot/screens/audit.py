@@ -30,11 +30,19 @@ def audit(entries: Sequence[Entry], total: int, number: int) -> Screen:
 
 
 MARK = "\0"
+NAMES = {
+    "w": "new", "wgo": "new", "wmake": "create", "wcancel": "leave the wizard", "line": "/new", "draft": "continue",
+    "eask": "edit", "evalue": "edit", "edo": "change", "ecancel": "leave the edit", "perf": "performance",
+    "picture": "chart", "levels": "orders", "panicdo": "emergency stop", "panicsee": "panic", "open": "grid",
+    "acctest": "test keys", "accremove": "remove account", "accgone": "forget keys", "ack": "acknowledge",
+    "setnotify": "settings", "setquiet": "settings", "setcharts": "settings", "setlanguage": "settings",
+}  # fmt: skip
+"""Presses whose verb in a button is no word."""
 
 
 def _line(entry: Entry) -> str:
     at = datetime.fromtimestamp(entry.time / 1000, UTC)
-    what = " ".join(part for part in (entry.action, _short(entry.target)) if part)
+    what = " ".join(part for part in (NAMES.get(entry.action, entry.action), _short(entry.target)) if part)
     text = say(
         "audit_line",
         time=f"{at.day} {at:%b %H:%M:%S}",

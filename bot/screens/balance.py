@@ -33,5 +33,5 @@ def _line(row: BalanceRow) -> str:
         say("balance_free", available=numbers.amount(row.available)),
     ]
     if row.unrealized_pnl:
-        lines.append(say("balance_floating", floating=numbers.gain(row.unrealized_pnl)))
+        lines.append(say("grids_floating", floating=numbers.gain(row.unrealized_pnl)))
     return " · ".join(lines)

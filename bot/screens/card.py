@@ -37,15 +37,17 @@ def card(
     return Screen("\n\n".join(parts), _rows(it, can_act))
 
 
-def levels(it: Card, rows: Sequence[LevelRow], number: int = 0) -> Screen:
-    """Every slot with its order, or the reason why it has none, highest price first."""
+def levels(it: Card, rows: Sequence[LevelRow], number: int | None = None) -> Screen:
+    """Every slot with its order, or the reason why it has none, highest price first; the price's page by default."""
     head = f"🧾 <b>{escape(say('levels_title', symbol=it.symbol, id=it.id), quote=False)}</b> · {it.badge}"
     every = sorted(rows, key=lambda row: (-row.price, row.slot))
+    if number is None:
+        number = (sum(row.price >= it.price for row in every) if it.price is not None else 0) // SIZE
     here, pages, first = page(every, number, SIZE)
     text = "\n".join(_ladder(it, every[first : first + SIZE])) or say("levels_none")
     turn = pager("levels", it.id, here, pages)
     foot = (
-        button(say("b_refresh"), "levels", it.id, str(here) if here else ""),
+        button(say("b_refresh"), "levels", it.id, str(here)),
         button(say("b_to_card"), "grid", it.id),
     )
     return Screen(f"{head}\n\n{text}", (*((turn,) if turn else ()), foot))
@@ -53,12 +55,12 @@ def levels(it: Card, rows: Sequence[LevelRow], number: int = 0) -> Screen:
 
 def _ladder(it: Card, rows: Sequence[LevelRow]) -> Iterator[str]:
     """A line for each of `rows`, and where the price stands among them."""
-    above: LevelRow | None = None
+    price, is_told = it.price, it.price is None or not rows or rows[0].price < it.price
     for row in rows:
-        if it.price is not None and row.price < it.price and above is not None and above.price >= it.price:
-            yield f"<i>— {say('levels_price', price=numbers.near(it.price))} —</i>"
+        if price is not None and not is_told and row.price < price:
+            yield f"<i>— {say('levels_price', price=numbers.near(price))} —</i>"
+            is_told = True
         yield _level(row)
-        above = row
 
 
 def _level(row: LevelRow) -> str:
@@ -151,7 +153,7 @@ def _where(lower: Decimal, upper: Decimal, price: Decimal) -> str:
 def _money(it: Card) -> str:
     lines = [
         f"{say('card_grid')}  <b>{numbers.gain(it.matched, it.quote)}</b>  ({words.count('pair', it.pairs)})",
-        f"{say('card_floating')}  <b>{numbers.gain(it.unmatched, it.quote)}</b>",
+        f"{say('card_floating')}  <b>{numbers.gain(it.unmatched, it.quote)}</b>{_realized(it)}",
     ]
     if it.funding:
         lines.append(f"{say('card_funding')}  {numbers.gain(it.funding, it.quote)}")
@@ -162,6 +164,11 @@ def _money(it: Card) -> str:
     if it.fees:
         lines.append(f"<i>{say('card_fees', fees=numbers.amount(it.fees, it.quote))}</i>")
     return "\n".join(lines)
+
+
+def _realized(it: Card) -> str:
+    """Lots that a stop has closed keep their place in the sums, but float no more."""
+    return f"  ({say('card_realized')})" if it.unmatched and not it.position and it.fills else ""
 
 
 def holding(it: Card) -> str:

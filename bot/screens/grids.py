@@ -55,7 +55,7 @@ def choose(cards: Sequence[Card], question: str, verb: str) -> Screen:
 def _line(card: Card) -> str:
     head = f"{words.light(card.status)} <b>{escape(name(card), quote=False)}</b> · {card.badge}"
     why = words.status(card.status, card.reason if card.status.upper() in ("PAUSED", "FAILED", "STOPPING") else "")
-    money = say("grids_line", grid=numbers.gain(card.matched), floating=numbers.gain(card.unmatched, card.quote))
+    money = say("grids_line", grid=numbers.gain(card.matched), floating=numbers.gain(card.unmatched))
     place = f"{numbers.price(card.lower)} – {numbers.price(card.upper)}"
     return f"{head}\n{escape(why, quote=False)} · {place}\n{money}"
 

@@ -84,6 +84,7 @@ def _left(left: Aftermath) -> list[str]:
         lines.append(say("positions_none"))
     for row in left.positions[:SHOWN]:
         side = say("position_long" if row.qty > 0 else "position_short")
-        text = f"{row.symbol} {side} {numbers.number(abs(row.qty))}  {numbers.gain(row.unrealized_pnl)}"
+        floating = say("grids_floating", floating=numbers.gain(row.unrealized_pnl))
+        text = f"{row.symbol} {side} {numbers.number(abs(row.qty))}, {floating}"
         lines.append(f"· {escape(text, quote=False)}")
     return lines

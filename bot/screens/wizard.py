@@ -184,14 +184,17 @@ def edit(draft: Draft, badge: str) -> Screen:
     return _screen(draft, badge, say("w_edit"), [*rows, (go(draft, say("b_more"), "more"),)], form.PREVIEW)
 
 
-def _others() -> list[Parameter]:
+def _others(draft: Draft) -> list[Parameter]:
+    """What the questions leave out, as far as it means something in this direction."""
     asked = {name for step in form.STEPS for name in form.fields_of(step)}
+    is_neutral = draft.fields.get("direction", "neutral") == "neutral"
+    asked |= {"take_profit", "initial"} if is_neutral else {"stop_loss_high"}
     return [each for each in PARAMETERS.values() if each.name not in asked and form.has_choice(each)]
 
 
 def more(draft: Draft, badge: str) -> Screen:
     """Every other parameter, with its value where it is not the default."""
-    rows = grid([go(draft, _with_value(draft, each), f"ask.{each.name}") for each in _others()], 2)
+    rows = grid([go(draft, _with_value(draft, each), f"ask.{each.name}") for each in _others(draft)], 2)
     return _screen(draft, badge, say("w_more"), rows, form.PREVIEW)
 
 

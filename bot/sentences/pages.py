@@ -16,6 +16,7 @@ PAGES: dict[str, str] = {
     # grids
     "grids_title": "My grids",
     "grids_none": "No grids yet.",
+    "grids_floating": "floating PnL {floating}",
     "grids_line": "Grid profit {grid} · floating PnL {floating}",
     # card
     "card_title": "{symbol} {direction} grid",
@@ -33,6 +34,7 @@ PAGES: dict[str, str] = {
     "card_below": "below the range by {percent}",
     "card_grid": "Grid profit",
     "card_floating": "Floating PnL",
+    "card_realized": "realized by closing the position",
     "card_funding": "Funding",
     "card_total": "Total",
     "card_fees": "fees paid {fees}, already taken off",
@@ -129,7 +131,6 @@ PAGES: dict[str, str] = {
     "balance_empty": "nothing on it",
     "balance_line": "{wallet} in the wallet",
     "balance_free": "{available} free",
-    "balance_floating": "floating PnL {floating}",
     # health, help, version
     "health_title": "Health",
     "health_good": "Everything works.",

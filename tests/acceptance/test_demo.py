@@ -39,7 +39,7 @@ def test_a_grid_is_made_by_pressing_buttons_and_its_pairs_are_told(living: Servi
         chat.press(wizard, caption)
         until(lambda asks=question: asks in chat.message(wizard)["text"].lower(), question)  # type: ignore[misc]
     preview = chat.message(wizard)["text"]
-    for word in ("DEMO", "Net profit per grid", "Worst-case loss", "60 grids", "5,000.00 USDT"):
+    for word in ("DEMO", "Net profit per grid", "Worst-case loss", "Grids  60 · step", "5,000.00 USDT"):
         assert word in preview
     assert living.books()["orders"] == [], "nothing is traded before it is confirmed"
     chat.press(wizard, "create and start")
@@ -61,7 +61,7 @@ def test_a_grid_is_made_by_pressing_buttons_and_its_pairs_are_told(living: Servi
         ("ETHUSDT neutral 2800-3600 501 500u", "most is 500"),
         ("ETHUSDT neutral 2800-3600 20 500u 500x", "leverage"),
         ("ETHUSDT neutral 2800-3600 40 3u", "Invest at least"),
-        ("ETHUSDT neutral 2800-3600 40 999999u", "over what is free"),
+        ("ETHUSDT neutral 2800-3600 40 999999u", "more than is free"),
         ("x" * 4096, "too long"),
     ],
 )
@@ -126,6 +126,17 @@ def test_the_demo_ends_all_three_within_ten_seconds_and_goes_on_from_there(tmp_p
         assert names <= {order["clientOrderId"] for order in service.books()["orders"]}
         assert service.chat.message(made["id"])
         assert service.chat.asked("/grids", "BTCUSDT")
+
+
+def test_what_was_asked_of_a_dead_service_is_answered_once_it_knows_its_grids(tmp_path: Path) -> None:
+    with demo(tmp_path / "demo") as service:
+        preview = service.chat.asked("/new BTCUSDT neutral 58000-72000 40 5000u 5x", "Net profit per grid")
+        service.chat.press(preview["id"], "Create and start")
+        service.chat.seen("40 orders placed")
+        service.kill()
+        asked = service.chat.say("/grids")
+        service.start()
+        assert "BTCUSDT neutral #1" in service.chat.seen("My grids", after=asked)["text"]
 
 
 def test_fresh_ends_a_living_demo_and_forgets_everything(tmp_path: Path) -> None:

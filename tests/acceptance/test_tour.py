@@ -136,8 +136,8 @@ def wizard(tour: Tour) -> None:
     tour.press("BTCUSDT", "Which way", shot="05-direction")
     tour.press("Neutral", "Between which prices", shot="06-range")
     tour.press("±5%", "How many grids", shot="07-count")
-    tour.press("60 ·", "How much do you invest")
-    tour.press("50%", "Which leverage")
+    tour.press("60 ·", "How much do you invest", shot="07-investment")
+    tour.press("50%", "Which leverage", shot="07-leverage")
     tour.press("5x", "Net profit per grid", shot="08-preview")
     tour.press("Edit", "What would you like to change", shot="09-change")
     tour.press("More settings", "Every other setting", shot="10-settings")
@@ -157,6 +157,8 @@ def looks(tour: Tour) -> None:
     tour.say("/grids", "My grids", shot="14-grids")
     tour.say("/grid 1", "Grid profit", shot="15-card")
     tour.press("Chart", "BTCUSDT", shot="15-chart")
+    tour.say("/grid 1", "Grid profit")
+    tour.press("Orders", "price now", shot="15-orders")
     tour.say("/grid 1", "Grid profit")
     tour.press("Performance", "Back to the grid", shot="15-performance")
     tour.say("/grid 1", "Grid profit")
@@ -180,6 +182,8 @@ def acts(tour: Tour) -> None:
     tour.say("/stop 1", "Stop BTCUSDT", shot="25-stop")
     tour.say("/panic", "top", shot="26-panic")
     tour.say("/new BTCUSTD 1-2 4", "Did you mean", shot="27-refusal")
+    tour.say("/new ETHUSDT neutral 2800-3600 40 50u 2x", "Invest at least", shot="27-ways-out")
+    tour.say("/cancel", "ancelled")
     tour.say("API key vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A", "deleted", shot="28-secret")
 
 
@@ -187,7 +191,7 @@ def few(tour: Tour) -> None:
     """The screens that tell most, in the other three looks."""
     tour.say("/start", "running of", shot="13-home")
     tour.say("/grid 1", "Grid profit", shot="15-card")
-    tour.say("/new BTCUSDT neutral 58000-72000 40 5000u 5x", "Net profit per grid", shot="08-preview")
+    tour.say("/new BTCUSDT neutral 58000-72000 40 4000u 5x", "Net profit per grid", shot="08-preview")
     tour.say("/cancel", "ancelled")
     tour.say("/stop 1", "Stop BTCUSDT", shot="25-stop")
 

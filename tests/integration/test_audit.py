@@ -45,13 +45,13 @@ async def three(bench: Bench) -> list[int]:
         await bench.until(lambda bot=bot: bench.desk.card(bot).status == "RUNNING")
         bots.append(bot)
     for bot in bots:
-        await bench.desk._bots[bot].session.reconcile()
+        await bench.desk.roster.bots[bot].session.reconcile()
         await asyncio.sleep(0.002)
     return bots
 
 
 def engine(bench: Bench, bot: int) -> Engine:
-    return bench.desk._bots[bot].engine
+    return bench.desk.roster.bots[bot].engine
 
 
 def spent(sandbox: Sandbox) -> int:
@@ -70,6 +70,25 @@ async def test_an_audit_reads_one_bot_whole_and_glances_at_the_others(bench):
             await bench.desk.audit_bots()
             assert [bot for bot in bots if engine(bench, bot).kept.read_from != before[bot]] == [turn]
         assert spent(bench.sandbox) <= 3 * (GLANCE + WHOLE + TOUCHES)
+
+
+async def test_what_happens_while_an_audit_waits_for_its_turn_is_nothing_to_doubt(bench, monkeypatch):
+    async with opened(bench):
+        *_, last = await three(bench)
+        gateway = bench.desk.roster.workers[bench.account].gateway
+        symbol, levels = bench.desk.card(last).symbol, engine(bench, last).strategy.plan.levels
+        before = engine(bench, last).kept.read_from
+
+        async def late(symbols: int = 0) -> None:
+            if symbols:
+                await bench.to(str(max(level for level in levels if level < LISTINGS[symbol].start) - 1), symbol)
+                await bench.until(lambda: engine(bench, last).ledger.books.fills == 1)
+                await asyncio.sleep(0.2)
+
+        monkeypatch.setattr(gateway, "leisure", late)
+        await bench.desk.audit_bots()
+        assert engine(bench, last).ledger.books.fills == 1
+        assert engine(bench, last).kept.read_from == before, "not read whole"
 
 
 async def test_a_fill_that_the_stream_kept_to_itself_is_found_by_the_next_audit(bench):

@@ -99,6 +99,32 @@ def test_files_are_joined_and_the_symbol_may_come_from_their_name(tape: Path, tm
     assert {**joined, "seconds": 0} == {**whole, "seconds": 0}
 
 
+def test_a_file_named_after_no_symbol_is_joined_too_and_a_missing_one_is_told(tape: Path, tmp_path: Path) -> None:
+    lines = tape.read_text().splitlines(keepends=True)
+    first, second = tmp_path / "BTCUSDT-1h.csv", tmp_path / "more.csv"
+    first.write_text("".join(lines[:30]))
+    second.write_text("".join([lines[0], *lines[30:]]))
+    assert numbers(first, second, "--grid", GRID)["candles"] == 48
+    assert "none.csv" in refused(first, tmp_path / "none.csv", "--grid", GRID)
+
+
+@pytest.mark.parametrize("symbol", ["btc", "BTC/USDT", "BTC/USDT:USDT", "binance:BTC-USDT-PERP"])
+def test_the_symbol_may_be_typed_as_people_do(tape: Path, tmp_path: Path, symbol: str) -> None:
+    own, other = tape.rename(tmp_path / "BTCUSDT.csv"), tmp_path / "ETHUSDT.csv"
+    other.write_text(HEADER + "0,3000,3000,3000,3000,1\n")
+    ended = called(other, own, "--grid", GRID.replace("BTCUSDT", symbol), "--json")
+    assert json.loads(ended.stdout)["candles"] == 48 and ended.stderr == ""
+
+
+def test_funding_that_two_files_tell_is_paid_once(tape: Path, tmp_path: Path) -> None:
+    rates, again = tmp_path / "a.csv", tmp_path / "b.csv"
+    rates.write_text("funding_time,funding_rate\n36000000,0.001\n")
+    again.write_text("funding_time,funding_rate\n36000000,0.001\n72000000,0.001\n")
+    whole = numbers(tape, "--grid", GRID.replace("neutral", "long"), "--funding", again)
+    both = numbers(tape, "--grid", GRID.replace("neutral", "long"), "--funding", rates, "--funding", again)
+    assert both["funding"] == whole["funding"] != "0"
+
+
 def test_several_grids_run_side_by_side_each_over_its_own_files(tape: Path, tmp_path: Path) -> None:
     other = tmp_path / "ETHUSDT.csv"
     other.write_text(tape.read_text().replace("65000,66100,63900,65000", "3000,3200,2800,3000"))
@@ -153,6 +179,14 @@ def test_brackets_bring_margin_and_liquidation(tape: Path, tmp_path: Path) -> No
         (("{tape}", "--grid", GRID, "--funding", "none.csv"), "none.csv"),
         (("{tape}", "--grid", GRID, "--rules", "{tape}"), "JSON"),
         (("{tape}", "--grid", GRID, "--plot", "/nowhere/out.png"), "/nowhere"),
+        (("{tape}", "--grid", GRID, "--plot", "out.foo"), ".png"),
+        (("{tape}", "--grid", GRID, "--funding", "{tape}"), "funding_rate"),
+        (("{tape}", "--grid", "BTCUSDT neutral"), "Grids is missing. Investment is missing."),
+        (("{tape}", "--grid", "BTCUSDT long 60000-70000 10 5000u sl=59999.96"), "59,999.96"),
+        (("{tape}", "--grid", GRID, "--leverage", "3"), "No such option: --leverage. See"),
+        (("{tape}",), "Missing option '--grid'. See"),
+        (("--grid", GRID), "Missing argument"),
+        (("{tape}", "--grid"), "requires an argument"),
     ],
 )
 def test_a_mistake_is_one_clear_line(tape: Path, arguments: tuple[str, ...], word: str) -> None:

@@ -54,7 +54,7 @@ async def test_a_backtest_and_the_sandbox_give_the_same_fills_and_the_same_ledge
             async with aiohttp.ClientSession() as http, http.post(url, json={"go": True}):
                 pass
             await played(sandbox, bench, bot, expected.fills)
-            engine: Engine = bench.desk._bots[bot].engine
+            engine: Engine = bench.desk.roster.bots[bot].engine
             books, last = engine.ledger.books, sandbox.exchange.venue.last("BTCUSDT")
             initial = sum(1 for o in sandbox.exchange.venue.all_orders("sandboxkey") if ".o." in o.client_id)
             assert last == expected.last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from websockets.asyncio.server import ServerConnection, serve
 
 from tests.gateways import SYMBOL, Bench, Trader, name
 from tests.integration.test_binance_faults import Calls, by, logged_on, with_ed25519
@@ -19,10 +21,11 @@ from trading.gateways.binance import history, rest, wire
 from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import Signer
+from trading.gateways.binance.streams import Stream
 from trading.gateways.limiter import Limiter
 from trading.messages import Accepted, Closed, Event, Filled, Reason, Refused, Uncertain
 from trading.model import Side, StopStatus
-from trading.ports import Credentials, Disconnected, RateLimited, TradingError
+from trading.ports import Credentials, Disconnected, RateLimited, Rejected, TradingError
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -370,3 +373,92 @@ async def test_why_an_account_is_down_is_the_latest_reason(bench: Bench, trader:
     await bench.fault(drop=["user"], maintenance=True)
     await trader.until(lambda: not trader.states[-1][0])
     await trader.until(lambda: "Service Unavailable" in trader.gateway.health().why)
+
+
+# --------------------------------------------------------------------------- storms
+
+
+async def test_a_server_that_hangs_up_at_once_is_not_stormed() -> None:
+    opened: list[float] = []
+
+    async def hang_up(socket: ServerConnection) -> None:
+        opened.append(time.monotonic())
+        socket.transport.abort()
+
+    async with serve(hang_up, "127.0.0.1", 0) as listening:
+        port = next(iter(listening.sockets)).getsockname()[1]
+
+        async def address() -> str:
+            return f"ws://127.0.0.1:{port}"
+
+        downs: list[str] = []
+        stream = Stream("test", address, lambda data: None, lambda socket: None, downs.append)
+        task = asyncio.create_task(stream.run())
+        await asyncio.sleep(3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert 3 <= len(opened) <= 6
+    assert all(later - earlier > 0.1 for earlier, later in itertools.pairwise(opened))
+    assert len(downs) >= len(opened) - 1, "each loss is told"
+
+
+@pytest.mark.parametrize("answers", [3, 40])
+async def test_a_batch_that_answers_other_than_it_was_asked_leaves_doubts_and_never_refusals(
+    bench: Bench, calls: Calls, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    """Fewer or more answers than orders: which is whose, nobody knows."""
+    attempt = Rest.attempt
+
+    async def cut(rest: Rest, method: str, path: str, params: Any, weight: int) -> Any:
+        reply = await attempt(rest, method, path, params, weight)
+        if path.endswith("batchOrders"):
+            rows = wire.decode(reply.body, list[wire.Order])
+            return type(reply)(200, wire.encode((rows * answers)[:answers]))
+        return reply
+
+    monkeypatch.setattr(Rest, "attempt", cut)
+    async with bench.gate() as gate:
+        trader = await bench.connected()
+        gate.shut()
+        await trader.until(lambda: by(trader) == "rest")
+        names = [name(slot) for slot in range(5)]
+        for slot, cid in enumerate(names):
+            trader.place(cid, Side.BUY, f"{64_000 - slot}.0")
+        for cid in names:
+            await trader.hear(Uncertain, cid)
+        assert not trader.of(Refused)
+        found = await trader.gateway.snapshot(trader.request(expected=tuple(names)))
+        assert {order.cid for order in found.orders} == set(names)
+
+
+async def test_a_rotated_key_is_told_and_nothing_secret_with_it(
+    bench: Bench, trader: Trader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The person made a new key on the exchange: ours is refused from one request to the next."""
+    secrets = bench.sandbox.exchange.secrets
+    secrets["key"] = "another"
+    trader.place(name(1), Side.BUY, "64000.0")
+    assert (await trader.hear(Refused, name(1))).reason is Reason.NOT_ALLOWED
+    with pytest.raises(Rejected) as caught:
+        await trader.gateway.balances()
+    del secrets["key"]
+    await bench.fault(drop=["user", "wsapi"])
+    await trader.until(lambda: "-2015" in trader.gateway.health().why)
+    text = f"{caught.value!r} {trader.gateway.health()!r} {trader.states!r} {capsys.readouterr()}"
+    assert "signature" not in text
+    assert "secret" not in text.replace("secrets", "")
+
+
+async def test_what_a_killed_process_sent_last_may_arrive_while_its_successor_reads(bench: Bench) -> None:
+    """Orders are executed for as long as their recvWindow: until then "no such order" proves nothing."""
+    dead = await bench.connected()
+    before = dead.gateway.now()
+    await bench.fault(delay=2500)
+    dead.place(name(1), Side.BUY, "64000.0")
+    await asyncio.sleep(0.1)
+    await dead.gateway.close()
+    await bench.fault(delay=0)
+    alive = await bench.connected()
+    found = await alive.gateway.snapshot(alive.request(expected=(name(1),), since_time=before))
+    assert [order.cid for order in found.orders] == [name(1)]
+    assert found.absent == frozenset()

@@ -192,7 +192,7 @@ async def shop(database: Database) -> AsyncIterator[desks.Bench]:
 async def test_a_refused_margin_mode_is_declined_with_a_reason_that_can_be_worded(shop: desks.Bench) -> None:
     async with desks.opened(shop):
         bot = await shop.desk.create(1, shop.account, desks.GRID, "once")
-        gateway = shop.desk._gateway(shop.account)
+        gateway = shop.desk.roster.gateway(shop.account)
         await gateway.prepare(SYMBOL, 5, MarginMode.CROSS)
         gateway.send(
             Place(SYMBOL, name(1, bot=99, install=await shop.desk.books.install()), Side.BUY, OrderType.LIMIT,
@@ -211,7 +211,7 @@ async def test_orders_that_break_rules_bring_the_rules_of_now(shop: desks.Bench)
     async with desks.opened(shop):
         true = (await shop.desk.instruments(shop.account))[SYMBOL]
         stale = replace(true, lot_size=true.lot_size / 10)
-        shop.desk._rules[shop.account] = (desks.now() - 3_600_000, {SYMBOL: stale})
+        shop.desk._rules._known[shop.account] = (desks.now() - 3_600_000, {SYMBOL: stale})
         bot = await shop.desk.create(1, shop.account, desks.GRID, "once")
         await shop.desk.start(bot, 1, confirmed=True)
         async with asyncio.timeout(10):

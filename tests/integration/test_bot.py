@@ -222,6 +222,14 @@ async def test_the_exchange_being_down_keeps_the_draft(house: House) -> None:
         await house.hand.types("40", "Free for a new grid")
 
 
+async def test_more_than_is_free_is_refused_where_it_is_asked_for(house: House) -> None:
+    async with house.open():
+        await house.hand.types("/new BTCUSDT neutral 58000-72000 40", "How much do you invest")
+        await house.hand.types("12 000", "12,000 is more than is free. At most 10,000 can be invested.")
+        await house.hand.types("160%", "Investment: 160 is out of bounds")
+        await house.hand.types("60%", "Net profit per grid")
+
+
 # --------------------------------------------------------------------------- grids
 
 
@@ -235,7 +243,7 @@ async def test_a_running_grid_is_paused_resumed_stopped_and_deleted(house: House
         screen = await house.hand.presses(screen, "Resume", "placed again between")
         screen = await house.hand.presses(screen, "Resume now", "Running")
         screen = await house.hand.presses(screen, "Orders", "Orders of BTCUSDT #1")
-        screen = await house.hand.presses(screen, "›", "58,000")
+        screen = await house.hand.presses(screen, "›", "72,000")
         screen = await house.hand.presses(screen, "Back to the grid", "Running")
         screen = await house.hand.presses(screen, "Stop", "closed by a market order at about 64,980.5")
         screen = await house.hand.presses(screen, "close position", "Stopped")
@@ -246,7 +254,8 @@ async def test_a_running_grid_is_paused_resumed_stopped_and_deleted(house: House
 
 
 async def test_a_start_that_the_account_stands_against_says_what_to_do(house: House) -> None:
-    house.desk.put(a_card(status="STOPPED", position=Decimal(0)))
+    rich = a_card().parameters | {"investment": "5000"}
+    house.desk.put(a_card(status="STOPPED", position=Decimal(0), parameters=rich))
     house.desk.refuses_start = (Refusal("margin_mode_orders", {"bot": "1", "symbol": "BTCUSDT", "why": "-4047: x"}),)
     async with house.open():
         screen = await house.hand.types("/grid 1", "Stopped")

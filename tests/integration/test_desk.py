@@ -206,7 +206,7 @@ async def test_unknown_symbols_are_met_with_the_nearest_names(bench):
 async def test_a_position_that_is_not_the_bots_own_refuses_the_start(bench):
     async with opened(bench):
         await bench.to("65000")
-        gateway = bench.desk._gateway(bench.account)
+        gateway = bench.desk.roster.gateway(bench.account)
         venue = bench.sandbox.exchange.venue
         from trading.core.venue import OrderRequest
         from trading.model import OrderType, Side
@@ -353,7 +353,7 @@ async def test_a_stopped_bot_is_edited_and_starts_with_its_new_stop(bench):
         assert bench.desk.card(bot).stop_loss == 55000
         await bench.desk.start(bot, 1)
         await bench.until(lambda: bench.desk.card(bot).status == "RUNNING")
-        assert bench.desk._bot(bot).engine.strategy.plan.stop_loss == 55000
+        assert bench.desk.roster.bot(bot).engine.strategy.plan.stop_loss == 55000
 
 
 async def test_a_stop_beyond_which_the_price_is_already_is_refused(bench):
@@ -450,7 +450,7 @@ async def test_performance_adds_up_to_the_ledger(bench):
         rows = await bench.desk.fills(bot)
         assert [row.time for row in rows] == sorted(row.time for row in rows)
         cash = sum(-row.side.sign * row.price * row.qty - row.fee for row in rows)
-        assert cash + card.position * bench.desk._bot(bot).engine.mark == card.total
+        assert cash + card.position * bench.desk.roster.bot(bot).engine.mark == card.total
 
 
 # --------------------------------------------------------------------------- accounts
@@ -496,7 +496,7 @@ async def test_a_touch_that_moved_while_the_stream_was_silent_is_read_at_the_nex
     async with opened(bench):
         await bench.to("65000")
         bot = await bench.running()
-        one = bench.desk._workers[bench.account]
+        one = bench.desk.roster.workers[bench.account]
         await bench.fault(stall={"market": 60_000})
         venue = bench.sandbox.exchange.venue
         venue.reach("BTCUSDT", D(64500), now())  # no order there: nothing but the touch says so
@@ -519,10 +519,10 @@ async def test_an_account_that_cannot_be_read_holds_up_the_audit_of_no_other(ben
     async with opened(bench):
         await bench.to("65000")
         bot = await bench.running()
-        workers = bench.desk._workers
-        bench.desk._workers = {0: Stuck(), **workers}
-        before = bench.desk._bots[bot].engine.kept.read_from
+        workers = bench.desk.roster.workers
+        bench.desk.roster.workers = {0: Stuck(), **workers}
+        before = bench.desk.roster.bots[bot].engine.kept.read_from
         async with asyncio.timeout(5):
             await bench.desk.audit_bots()
-        bench.desk._workers = workers
-        await bench.until(lambda: bench.desk._bots[bot].engine.kept.read_from > before)
+        bench.desk.roster.workers = workers
+        await bench.until(lambda: bench.desk.roster.bots[bot].engine.kept.read_from > before)

@@ -159,7 +159,9 @@ async def test_amendments_are_remembered_newest_first(still: Client) -> None:
 
 async def test_a_test_order_is_checked_in_full_and_leaves_nothing(still: Client) -> None:
     order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "quantity": "0.01", "timeInForce": "GTX"}
-    assert await still.signed("POST", "/fapi/v1/order/test", **order, price="64000") == {}
+    answer = await still.signed("POST", "/fapi/v1/order/test", **order, price="64000", newClientOrderId="t-1")
+    assert (answer["orderId"], answer["clientOrderId"], answer["status"]) == (0, "t-1", "NEW")
+    assert (answer["price"], answer["avgPrice"], answer["cumQuote"]) == ("64000.00", "0.00000", "0.00000")
     assert await still.refused("POST", "/fapi/v1/order/test", **order, price="65001") == -5022
     books = await still.books()
     assert books["orders"] == []

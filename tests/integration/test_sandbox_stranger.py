@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from aiohttp import WSMsgType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -309,6 +311,36 @@ async def test_a_control_frame_is_refused_without_wrapper_or_id(
         (answer,) = await read(socket, 1)
         assert set(answer) == {"code", "msg"} and answer["code"] == code
         assert answer["msg"].startswith(text)
+
+
+@pytest.mark.parametrize("path", ["/market/stream", "/ws-fapi/v1"])
+async def test_who_answers_no_ping_is_closed_and_who_copies_it_stays(path: str) -> None:
+    async with running(still=True, ping=0.25) as (_, client):
+        async with client.http.ws_connect(client.ws + path, autoping=False) as socket:
+            seen = [await socket.receive(timeout=3) for _ in range(4)]
+            assert {message.type for message in seen} == {WSMsgType.PING} and len({m.data for m in seen}) == 4
+            await socket.pong(b"not what was asked")
+            while (last := await socket.receive(timeout=3)).type is WSMsgType.PING:
+                pass
+            assert (last.type, last.data) == (WSMsgType.CLOSE, 1008)
+        async with client.http.ws_connect(client.ws + path, autoping=False) as socket:
+            for _ in range(8):
+                message = await socket.receive(timeout=3)
+                assert message.type is WSMsgType.PING
+                await socket.pong(message.data)
+
+
+@pytest.mark.parametrize(("path", "most"), [("/market/stream", 10), ("/ws-fapi/v1", 5)])
+async def test_pings_are_answered_and_too_many_end_the_connection(still: Client, path: str, most: int) -> None:
+    async with still.http.ws_connect(still.ws + path, autoping=False) as socket:
+        await asyncio.sleep(1 - asyncio.get_running_loop().time() % 1)
+        for number in range(most + 1):
+            await socket.ping(b"%d" % number)
+        for number in range(most + 1):
+            pong = await socket.receive(timeout=3)
+            assert (pong.type, pong.data) == (WSMsgType.PONG, b"%d" % number)
+        last = await socket.receive(timeout=3)
+        assert (last.type, last.data) == (WSMsgType.CLOSE, 1008)
 
 
 async def test_numbers_are_signed_as_the_client_spelled_them(still: Client) -> None:

@@ -74,7 +74,7 @@ class Service:
         """What engine and database hold of every bot."""
         kept = await self._kept()
         names = {account.id: account.name for account in self.desk.accounts()}
-        bots = [self._bot(number, bot, names, kept) for number, bot in self.desk._bots.items()]
+        bots = [self._bot(number, bot, names, kept) for number, bot in self.desk.roster.bots.items()]
         return {"bots": bots, "fills": kept["fills"], "trouble": self.journal.trouble}
 
     async def _kept(self) -> dict[str, Any]:

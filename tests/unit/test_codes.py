@@ -158,6 +158,9 @@ def test_what_the_gateway_does_itself_is_as_listed() -> None:
         (429, 0, "", Reason.THROTTLED, RateLimited),
         (429, -1015, "Too many new orders", Reason.THROTTLED, RateLimited),
         (401, 0, "", Reason.NOT_ALLOWED, Rejected),
+        (451, 0, "Service unavailable from a restricted location.", Reason.NOT_ALLOWED, Rejected),
+        (302, 0, "<html>", None, Uncertain),
+        (200, 0, "<html>", None, Uncertain),
         (400, -9999, "brand new", Reason.REFUSED, Rejected),
     ],
 )
@@ -176,6 +179,8 @@ def test_an_answer_without_a_listed_code_is_read_by_its_status_and_text(
         (429, "Too many requests", "7", NOW + 7_000),
         (429, "Too many requests", "1790000020000", 1_790_000_020_000),
         (429, "Too many requests", "", 1_790_000_040_000),
+        (429, "Too many requests", "\u00b2", 1_790_000_040_000),
+        (429, "Too many requests", "Wed, 21 Oct 2026 07:28:00 GMT", 1_790_000_040_000),
         (403, "<html>", "", NOW + 300_000),
     ],
 )
@@ -196,3 +201,10 @@ def test_how_long_to_wait_is_what_the_venue_says_or_else_known(
 )
 def test_too_many_orders_wait_for_the_end_of_the_window_that_is_named(text: str, retry_after: str, until: int) -> None:
     assert errors.window_end(text, retry_after, NOW) == until
+
+
+def test_what_a_person_can_mend_has_a_reason_of_its_own() -> None:
+    found = errors.failure(400, -4047, "Margin type cannot be changed if there exists open orders.", "", NOW, False)
+    assert isinstance(found, Rejected)
+    assert found.reason == "margin_mode_orders"
+    assert set(errors.MENDABLE) <= set(CODES)

@@ -527,6 +527,24 @@ def test_a_bot_whose_orders_never_arrived_is_not_forgotten_but_places_them():
     assert len(pit.resting()) == 10
 
 
+def test_a_bot_whose_every_counter_order_was_lost_on_the_way_places_them_again():
+    pit = Pit(plan(Direction.NEUTRAL, vacant=1, grids=2))
+    pit.start()
+    for price in ("60000", "70000"):
+        pit.walk(price, deliver=False)
+        for _, event in pit.broker.take():
+            pit.engine.handle(event)  # what it asks for is lost on the way
+    for _ in range(2):
+        for order in list(pit.engine.orders.values()):
+            pit.engine.handle(Uncertain(pit.now, order.cid))
+        pit.snapshot(deliver=False)  # and lost again
+    assert pit.engine.status is Status.RUNNING
+    pit.restart(pit.engine.checkpoint())
+    assert pit.engine.status is Status.RUNNING
+    assert [(order.side, order.price) for order in pit.resting()] == [(Side.BUY, 65000)]
+    assert 0 in pit.engine.holds  # its sell would cross at 70000
+
+
 def test_right_after_a_resume_nothing_rests_and_nobody_is_forgotten():
     pit = Pit(neutral())
     pit.start()

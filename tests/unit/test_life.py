@@ -406,3 +406,16 @@ def test_a_plan_is_asked_for_once_a_second_at_most():
     low = Quote(pit.now + 5000, D(62000), D(62001))
     assert [type(i) for i in pit.engine.handle(low)] == [Replan]
     assert pit.engine.handle(low) == []
+
+
+def test_a_trigger_of_the_next_run_does_not_wait_for_the_plan_of_the_last():
+    pit = Pit(with_(neutral(), trigger=D("63000")))
+    pit.quote()
+    pit.start()
+    low, high = Quote(pit.now + 5000, D(62000), D(62001)), Quote(pit.now + 5001, D(65000), D(65001))
+    assert [type(i) for i in pit.engine.handle(low)] == [Replan]
+    pit.engine.handle(Stop(pit.now + 5001))
+    pit.begin()
+    pit.engine.handle(high)
+    pit.engine.handle(Start(pit.now + 5002))
+    assert [type(i) for i in pit.engine.handle(Quote(pit.now + 5003, D(62000), D(62001)))] == [Replan]

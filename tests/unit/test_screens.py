@@ -150,13 +150,29 @@ def test_levels_that_all_wait_for_the_same_are_said_in_one_line() -> None:
     assert "Paused: by you" in text
 
 
+def test_what_a_stop_has_closed_is_not_called_floating_without_a_word() -> None:
+    closed = a_card(status="STOPPED", position=Decimal(0))
+    assert "Floating PnL  −3.21 USDT  (realized by closing the position)" in read(card.card(closed, NOW))
+    assert "realized" not in read(card.card(a_card(), NOW))
+
+
 def test_the_price_stands_between_the_levels() -> None:
     rows = [
         LevelRow(slot, Side.SELL if slot else Side.BUY, Decimal(price), Decimal(1), Decimal(0), "working")
         for slot, price in enumerate((64000, 66000, 68000))
     ]
-    lines = read(card.levels(a_card(price=Decimal("65001.255")), rows)).splitlines()
+    it = a_card(price=Decimal("65001.255"))
+    lines = read(card.levels(it, rows)).splitlines()
     assert lines[2:] == ["🟥 sell 68,000 × 1", "🟥 sell 66,000 × 1", "— price now 65,001.26 —", "🟩 buy 64,000 × 1"]
+
+
+def test_the_levels_open_where_the_price_is() -> None:
+    rows = [LevelRow(n, Side.SELL, Decimal(60000 + 100 * n), Decimal(1), Decimal(0), "working") for n in range(100)]
+    shown = card.levels(a_card(price=Decimal("65020")), rows)
+    assert "price now 65,020" in read(shown)
+    assert "3 / 5" in captions(shown)
+    assert "1 / 5" in captions(card.levels(a_card(price=None), rows))
+    assert "5 / 5" in captions(card.levels(a_card(price=Decimal(1)), rows))
 
 
 @pytest.mark.parametrize(("qty", "words"), [("0.012", "long 0.012 BTC"), ("-0.012", "short 0.012 BTC")])

@@ -3,10 +3,26 @@
 import asyncio
 from decimal import Decimal as D
 
+import pytest
+
 from tests.unit.pit import Pit, neutral
+from trading.core.lifecycle import Status
 from trading.live.session import Session
-from trading.messages import Disconnected, Mark, Quote, Reason, Snapshot, Start
-from trading.ports import Record, Recorder, SnapshotRequest
+from trading.messages import (
+    Command,
+    Disconnected,
+    Event,
+    Mark,
+    Pause,
+    PlaceAgain,
+    Quote,
+    Reason,
+    Resume,
+    Snapshot,
+    Start,
+    Stop,
+)
+from trading.ports import Broken, Record, Recorder, SnapshotRequest
 
 
 class Venue:
@@ -125,3 +141,59 @@ async def test_a_mark_while_the_bot_is_read_is_not_handled_out_of_turn():
     life.session.feed(Disconnected(life.pit.now))
     life.session.feed(Mark(life.pit.now, D(65000)))
     assert life.pit.engine.mark == 0
+
+
+class Away(Memory):
+    """A journal whose database does not answer."""
+
+    async def now(self, source: Recorder) -> None:
+        await asyncio.sleep(0)
+        raise OSError("the database does not answer")
+
+
+async def test_every_command_of_a_session_that_breaks_is_answered():
+    life = Life()
+    await life.begin()
+    broken: list[BaseException] = []
+    life.session.on_broken = broken.append
+    life.session.journal = Away()
+    asked = [asyncio.ensure_future(life.session.do(each(life.pit.now))) for each in (Pause, Resume, Stop)]
+    answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 1)
+    assert [type(answer) for answer in answers] == [OSError] * 3
+    assert len(broken) == 1
+    with pytest.raises(Broken):
+        await life.session.do(Stop(life.pit.now))
+
+
+async def test_a_command_that_the_engine_chokes_on_is_answered():
+    life = Life()
+    await life.begin()
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(life.session.do(Command(life.pit.now)), 1)
+
+
+async def test_a_session_that_broke_while_it_read_sends_nothing_more():
+    life = Life()
+    await life.begin()
+    life.pit.venue.expire("me", life.pit.engine.orders[4].order_id, "1", life.pit.now)
+    life.pit.broker.take()
+    life.venue.open.clear()
+    reading = asyncio.ensure_future(life.session.reconcile())
+    await asyncio.sleep(0)
+    life.session.feed(Event(life.pit.now))
+    sent = len(life.venue.sent)
+    life.venue.open.set()
+    await asyncio.wait_for(reading, 1)
+    assert len(life.venue.sent) == sent
+
+
+async def test_a_command_behind_the_end_of_a_bot_is_answered():
+    life = Life()
+    await life.begin()
+    await life.session.do(Stop(life.pit.now))
+    life.hear()
+    asked = asyncio.ensure_future(life.session.reconcile())
+    await asked
+    assert life.pit.engine.status is Status.STOPPED
+    with pytest.raises(Broken):
+        await asyncio.wait_for(life.session.do(PlaceAgain(life.pit.now, 4)), 1)

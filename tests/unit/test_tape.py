@@ -121,6 +121,12 @@ def test_funding_is_read_with_and_without_a_header(tmp_path: Path) -> None:
         assert read_funding(written(tmp_path / "g.csv", text)) == [(1704067200000, D("0.00037409"))]
 
 
+def test_a_funding_file_without_rates_or_their_columns_is_told(tmp_path: Path) -> None:
+    for text, code in (("funding_time,funding_rate\n", "no_rates"), ("time,open\n1,2\n", "rate_columns")):
+        with pytest.raises(TapeError, match=code):
+            read_funding(written(tmp_path / "f.csv", text))
+
+
 def test_the_symbol_is_found_in_the_files_name() -> None:
     for name, symbol in {
         "binance-um_BTCUSDT_1m_2025-05-04_2025-06-24.csv.gz": "BTCUSDT",

@@ -38,12 +38,14 @@ class Shelf:
     def add(self, order: Order) -> None:
         key = order.price if self._sign > 0 else -order.price
         queue = self._queues.get(key)
-        if queue is None:
-            self._queues[key] = [order]
-            self._keys.insert(bisect_left(self._keys, key), key)
-            self._set_edge()
-        else:
+        if queue is not None:
             queue.append(order)
+            return
+        self._queues[key] = [order]
+        place = bisect_left(self._keys, key)
+        self._keys.insert(place, key)
+        if not place:
+            self.edge = order.price
 
     def remove(self, order: Order) -> None:
         key = order.price if self._sign > 0 else -order.price
@@ -52,8 +54,15 @@ class Shelf:
             queue.remove(order)
             return
         del self._queues[key]
-        del self._keys[bisect_left(self._keys, key)]
-        self._set_edge()
+        keys = self._keys
+        if key != keys[0]:
+            del keys[bisect_left(keys, key)]
+            return
+        del keys[0]
+        if keys:
+            self.edge = self._queues[keys[0]][0].price
+        else:
+            self.edge = _NEVER_ASK if self._sign > 0 else _NEVER_BID
 
     def best(self) -> Order | None:
         return self._queues[self._keys[0]][0] if self._keys else None
@@ -68,12 +77,6 @@ class Shelf:
     def levels(self) -> Iterator[Level]:
         for key in self._keys:
             yield Level(abs(key), sum((order.remaining for order in self._queues[key]), ZERO))
-
-    def _set_edge(self) -> None:
-        if self._keys:
-            self.edge = self._keys[0] if self._sign > 0 else -self._keys[0]
-        else:
-            self.edge = _NEVER_ASK if self._sign > 0 else _NEVER_BID
 
 
 class Market:

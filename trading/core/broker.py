@@ -44,6 +44,11 @@ REFUSALS = {
 """Codes of a matching venue that are not plain filter refusals."""
 
 
+_ONE = Decimal(1)
+_NEW = Execution.NEW
+# reading a member off its Enum is slow, and this is asked for at every order
+
+
 class Broker:
     """Carries intents of `account` to `venue` and says what came of them."""
 
@@ -95,11 +100,12 @@ class Broker:
 
         Only this account's events are kept: a venue drained here should have no other listener.
         """
-        events, self._answers = self._answers, []
+        account, events = self.account, self._answers
+        self._answers = []
         for update in self.venue.drain():
-            if update.account != self.account:
+            if update.account != account:
                 continue
-            if isinstance(update, OrderUpdate):
+            if type(update) is OrderUpdate:
                 event = self._told(update)
                 if event is not None:
                     events.append((update.order.symbol, event))
@@ -110,12 +116,11 @@ class Broker:
 
     def _told(self, update: OrderUpdate) -> Event | None:
         order, trade = update.order, update.trade
-        cid = self._names.get(order.client_id) or ClientOrderId.parse(order.client_id)
-        if not order.is_open:
-            self._names.pop(order.client_id, None)
+        name = order.client_id
+        cid = (self._names.get if order.is_open else self._names.pop)(name, None) or ClientOrderId.parse(name)
         if trade is not None:
             return filled(trade, cid) if cid is not None else foreign(trade)
-        if cid is None or update.execution is Execution.NEW:
+        if cid is None or update.execution is _NEW:
             return None
         if update.execution not in (Execution.CANCELED, Execution.EXPIRED):
             return None
@@ -124,41 +129,44 @@ class Broker:
     def snapshot(self, request: SnapshotRequest, now: int) -> Snapshot:
         """The truth at one instant, in the form that a gateway reads it over the wire."""
         venue, symbol = self.venue, request.symbol
-        over, known = [], set()
-        for order in venue.all_orders(self.account, symbol):
-            cid = ClientOrderId.parse(order.client_id)
-            if cid is None or cid.install != request.install or cid.bot != request.bot:
-                continue
-            known.add(cid)
-            if not order.is_open and order.status is not OrderState.FILLED and order.updated >= request.since_time:
-                over.append(ended(order, cid))
-        ours, others, last = [], [], request.since_trade
-        for trade in venue.trades(self.account, symbol):
-            last = max(last, trade.trade_id)
-            if trade.trade_id <= request.since_trade or (trade.time < request.since_time and not request.since_trade):
-                continue
-            cid = ClientOrderId.parse(trade.client_id)
-            if cid is not None and cid.install == request.install and cid.bot == request.bot:
-                ours.append(filled(trade, cid))
-            else:
-                others.append(foreign(trade))
-        fundings = tuple(
-            Funding(row.time, row.amount, row.asset)
-            for row in venue.income(self.account)
-            if row.type == "FUNDING_FEE" and row.symbol == symbol and row.time >= request.since_time
-        )
+        named = [(order, _ours(order.client_id, request)) for order in venue.all_orders(self.account, symbol)]
+        known = {cid: order for order, cid in named if cid is not None}
+        trades = venue.trades(self.account, symbol)
+        new = [(trade, _ours(trade.client_id, request)) for trade in trades if _is_asked_for(trade, request)]
         view = venue.position(self.account, symbol)
         return Snapshot(
             now,
             tuple(working(order) for order in venue.open_orders(self.account, symbol)),
-            tuple(over),
+            tuple(ended(order, cid) for cid, order in known.items() if _ended_since(order, request.since_time)),
             frozenset(cid for cid in request.expected if cid not in known),
-            tuple(ours),
-            tuple(others),
-            fundings,
+            tuple(filled(trade, cid) for trade, cid in new if cid is not None),
+            tuple(foreign(trade) for trade, cid in new if cid is None),
+            self._fundings(request),
             Position(view.qty, view.entry, view.mark, view.unrealized_pnl, view.isolated_wallet),
-            last,
+            max((request.since_trade, *(trade.trade_id for trade in trades))),
         )
+
+    def _fundings(self, request: SnapshotRequest) -> tuple[Funding, ...]:
+        return tuple(
+            Funding(row.time, row.amount, row.asset)
+            for row in self.venue.income(self.account)
+            if row.type == "FUNDING_FEE" and row.symbol == request.symbol and row.time >= request.since_time
+        )
+
+
+def _ours(name: str, request: SnapshotRequest) -> ClientOrderId | None:
+    """The name of an order of the bot that asks."""
+    cid = ClientOrderId.parse(name)
+    return cid if cid is not None and (cid.install, cid.bot) == (request.install, request.bot) else None
+
+
+def _is_asked_for(trade: Trade, request: SnapshotRequest) -> bool:
+    return trade.trade_id > request.since_trade and (trade.time >= request.since_time or bool(request.since_trade))
+
+
+def _ended_since(order: Order, time: int) -> bool:
+    """Whether it is over, and not wholly filled."""
+    return not order.is_open and order.status is not OrderState.FILLED and order.updated >= time
 
 
 def filled(trade: Trade, cid: ClientOrderId) -> Filled:
@@ -172,7 +180,7 @@ def filled(trade: Trade, cid: ClientOrderId) -> Filled:
         trade.qty,
         trade.fee,
         trade.fee_asset,
-        Decimal(1),
+        _ONE,
         trade.maker,
         trade.realized_pnl,
     )

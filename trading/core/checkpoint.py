@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from trading.core.ledger import Books
 from trading.core.lifecycle import Move, Status
-from trading.model import ZERO
+from trading.model import ZERO, ClientOrderId
 
 
 class Checkpoint(Struct):
@@ -26,8 +26,8 @@ class Checkpoint(Struct):
     close_turn: int = 0
     close_done: Decimal = ZERO
     """Filled of the present closing order."""
-    has_rested: bool = False
-    """Whether the venue took an order of ours since the start or the last resume: from then on it must know us."""
+    rested: ClientOrderId | None = None
+    """The latest order of ours that the venue took since the start or the last resume: a venue must know its name."""
     transition: int = 0
     started: int = 0
     """When the present run began, ms."""

@@ -23,7 +23,7 @@ def on_accepted(state: State, event: Accepted) -> None:
     state.moves += 1
     order.take(event, event.time)
     order.order_id = event.order_id
-    state.kept.has_rested = True
+    state.kept.rested = event.cid
     if order.status is OrderStatus.WORKING:
         placing.diff(state, (event.cid.slot,))
 

@@ -6,9 +6,10 @@ import re
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from trading.core.records import OrderRequest, VenueError
-from trading.model import Instrument, OrderType, Side, TimeInForce, plain
+from trading.model import ZERO, Instrument, OrderType, Side, TimeInForce, plain
 
 _LIMIT = OrderType.LIMIT
+_GTD = TimeInForce.GTD
 _BUY = Side.BUY
 _SELL = Side.SELL
 # reading a member off its Enum is slow, and these are asked for at every order
@@ -25,7 +26,7 @@ def check_request(request: OrderRequest, instrument: Instrument, mark: Decimal, 
     if request.client_id and not _CLIENT_ID.fullmatch(request.client_id):
         fault = "length should not be more than 36 chars" if len(request.client_id) > 36 else "is not valid."
         raise VenueError(-4015, f"Client order id {fault}")
-    if request.tif is TimeInForce.GTD and not now + _GTD_LEAST < request.good_till < _GTD_MOST:
+    if request.tif is _GTD and not now + _GTD_LEAST < request.good_till < _GTD_MOST:
         bounds = f"greater than the current time plus 600 seconds and smaller than {_GTD_MOST}"
         raise VenueError(-5040, f"The goodTillDate timestamp must be {bounds}")
     if is_limit:
@@ -49,7 +50,7 @@ def check_precision(instrument: Instrument, price: Decimal | None, qty: Decimal)
 
 
 def check_price(instrument: Instrument, price: Decimal) -> None:
-    if price <= 0:
+    if price <= ZERO:
         raise VenueError(-4001, "Price less than 0.")
     if instrument.max_price and price > instrument.max_price:
         raise VenueError(-4002, "Price greater than max price.")
@@ -60,7 +61,7 @@ def check_price(instrument: Instrument, price: Decimal) -> None:
 
 
 def check_qty(instrument: Instrument, qty: Decimal, most: Decimal) -> None:
-    if qty <= 0:
+    if qty <= ZERO:
         raise VenueError(-4003, "Quantity less than or equal to zero.")
     if qty < instrument.min_qty:
         raise VenueError(-4004, "Quantity less than min quantity.")

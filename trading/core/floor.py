@@ -29,8 +29,12 @@ _SELL = Side.SELL
 _LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
 _GTX = TimeInForce.GTX
+_IOC = TimeInForce.IOC
+_FOK = TimeInForce.FOK
 _NEW = Execution.NEW
+_CALCULATED = Execution.CALCULATED
 _FILLED = Status.FILLED
+_PARTIALLY_FILLED = Status.PARTIALLY_FILLED
 # reading a member off its Enum is slow, and these are asked for at every order
 
 STP_REASON, IOC_REASON, IOC_STP_REASON, REDUCE_REASON, MARKET_REASON = "1", "2", "3", "4", "9"
@@ -197,16 +201,14 @@ class Floor:
         bid, ask = market.bids.edge, market.asks.edge
         if beyond:
             bid, ask = bid - beyond, ask + beyond
-        if bid >= price:
-            order, market.last = market.bids.best(), bid
-        elif ask <= price:
-            order, market.last = market.asks.best(), ask
-        else:
+        if bid < price < ask:
             market.last = price
             return False
+        shelf, market.last = (market.bids, bid) if bid >= price else (market.asks, ask)
+        order = shelf.best()
         assert order is not None
         market.trades += 1
-        self.fill(order, order.price, order.remaining, True, now)
+        self.fill(order, order.price, order.qty - order.executed, True, now)
         return True
 
     def sweep(self, market: Market, side: Side, price: Decimal, now: int) -> int:
@@ -234,9 +236,13 @@ class Floor:
         account = self.accounts[order.account]
         holding = account.holdings[order.symbol]
         market = holding.market
-        resting = order.order_id in holding.open
-        if resting:
-            holding.count(order, -qty)
+        whole = qty == order.qty - order.executed
+        if order.order_id in holding.open:
+            if not whole:
+                holding.count(order, -qty)
+            else:
+                holding.drop(order)
+                market.shelf(order.side).remove(order)
         realized = holding.fill(order.side, price, qty, now)
         notional = price * qty
         if fee is None:
@@ -247,13 +253,7 @@ class Floor:
         account.updated = order.updated = now
         order.executed += qty
         order.quote_executed += notional
-        if order.executed == order.qty:
-            order.status = _FILLED
-            if resting:
-                holding.drop(order)
-                market.shelf(order.side).remove(order)
-        else:
-            order.status = Status.PARTIALLY_FILLED
+        order.status = _FILLED if whole else _PARTIALLY_FILLED
         trade = Trade(
             market.trades,
             order.order_id,
@@ -312,9 +312,9 @@ class Floor:
     ) -> None:
         """The trade alone, with the order itself, which is forgotten when it is over."""
         self.pending.append(OrderUpdate(account.name, order, execution, trade, "0", holding.bids, holding.asks, now))
-        if execution is Execution.CALCULATED:
+        if execution is _CALCULATED:
             account.trades.append(trade)  # the end of a bot: its last Snapshot must know it
-        if not order.is_open:
+        if order.status is _FILLED:
             del account.orders[order.order_id], account.named[order.symbol, order.client_id]
 
     def tell(
@@ -362,7 +362,7 @@ class Floor:
 
 def _is_passive(market: Market, order: Order) -> bool:
     """Whether `order` goes straight to its queue."""
-    if order.type is _MARKET or order.tif is TimeInForce.IOC or order.tif is TimeInForce.FOK:
+    if order.type is _MARKET or order.tif is _IOC or order.tif is _FOK:
         return False
     return order.tif is _GTX or not market.crosses(order.side, order.price)
 

@@ -32,6 +32,7 @@ def on_start(state: State, command: Start) -> None:
     kept.started = kept.read_from = command.time
     if trigger is not None and waits:
         kept.trigger_side = 1 if mid < trigger else -1
+        state.planned = 0
     else:
         _begin(state)
 
@@ -51,7 +52,7 @@ def _begin(state: State) -> None:
     state.kept.trigger_side = 0
     state.beyond_since = 0
     state.is_verified = False
-    state.kept.has_rested = False
+    state.kept.rested = None
     state.holds.release_all()
     placing.diff_all(state)
 
@@ -113,7 +114,7 @@ def pause(state: State, reason: str) -> None:
 
 def on_resume(state: State, command: Resume) -> None:
     resume(state)
-    state.kept.has_rested = False
+    state.kept.rested = None
     state.holds.release_all()
     assert state.strategy is not None
     state.strategy.obey(command)

@@ -30,6 +30,11 @@ class Status(StrEnum):
     EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
 
 
+_NEW = Status.NEW
+_PARTIALLY_FILLED = Status.PARTIALLY_FILLED
+# reading a member off its Enum is slow, and these are asked for at every order
+
+
 class Execution(StrEnum):
     """What just happened to an order (`x` of ORDER_TRADE_UPDATE)."""
 
@@ -105,7 +110,7 @@ class Order(Struct):
 
     @property
     def is_open(self) -> bool:
-        return self.status is Status.NEW or self.status is Status.PARTIALLY_FILLED
+        return self.status is _NEW or self.status is _PARTIALLY_FILLED
 
     @property
     def average(self) -> Decimal:

@@ -93,8 +93,8 @@ def _is_ours(state: State, cid: ClientOrderId) -> bool:
 
 
 def _is_forgotten(state: State, snap: Snapshot, resting: Mapping[ClientOrderId, Working]) -> bool:
-    """A running bot none of whose names the venue knows: it lost its books, or these are not its books."""
-    if state.status is not Status.RUNNING or not state.kept.has_rested or state.strategy is None:
+    """A running bot none of whose names the venue knows, not even one that it took itself: it lost its books."""
+    if state.status is not Status.RUNNING or state.kept.rested not in snap.absent or state.strategy is None:
         return False
     if resting or snap.fills or snap.over:
         return False
@@ -176,7 +176,7 @@ def _adopt(state: State, cid: ClientOrderId, working: Working) -> None:
             working.order_id,
         )
         state.holds.release(cid.slot)
-        state.kept.has_rested = True
+        state.kept.rested = cid
         return
     state.strays.setdefault(cid, state.now)
     state.intents.append(Cancel(state.instrument.symbol, cid))

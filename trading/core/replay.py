@@ -21,7 +21,7 @@ from trading.core.lifecycle import OVER, Status
 from trading.core.outcome import Deal, Moment, Outcome, Trace
 from trading.core.stretch import Stretch
 from trading.core.venue import Venue
-from trading.messages import Event, Filled, Foreign, Intent, Mark, Quote, Reason, Reconcile, Refused, Start, Tick
+from trading.messages import Event, Filled, Foreign, Mark, Quote, Reason, Reconcile, Refused, Start, Tick
 from trading.model import ZERO, Bracket, ClientOrderId, Instrument
 from trading.ports import SnapshotRequest
 from trading.strategies.grid import Grid, GridPlan
@@ -84,7 +84,10 @@ class Replay:
         self._first = self._last = self._price = ZERO
         self._began = self._time = self._length = 0
         self._most = self._peak = self._fall = ZERO
-        self._quiet_low = self._quiet_high = self._rest = self._held = ZERO
+        self._low = self._high = self._rest = self._held = ZERO
+        self._bounds = (0.0, 0.0)
+        self._floats: dict[Decimal, float] = {}
+        """Of the levels: turning a decimal into a float is slow."""
         self._head: list[Stretch] = []
         """What came before there was enough to begin with."""
         self._is_watched = True
@@ -155,26 +158,22 @@ class Replay:
         tops, bottoms = stretch.tops, stretch.bottoms
         if start or end < len(tops):
             tops, bottoms = tops[start:end], bottoms[start:end]
-        low, high = self._low, self._high
+        low, high = self._bounds
         for at, bottom, top in zip(range(start, end), bottoms, tops, strict=True):
             if bottom <= low or top >= high:
                 self._walk(stretch, at)
-                low, high = self._low, self._high
+                low, high = self._bounds
         self._price = stretch.close(end - 1)
 
     def _walk(self, stretch: Stretch, at: int) -> None:
         """One candle, point by point."""
-        if at and (self._trigger is not None or self._fundings):  # its straight way from the last close
-            self._price = stretch.close(at - 1)
         time, length = int(stretch.times[at]), self._length
-        is_plain = self._trigger is None and not self._fundings
+        is_due = bool(self._fundings) and self._fundings[-1][0] <= time + 3 * length // 4
+        if is_due and at:  # its straight way from the last close
+            self._price = stretch.close(at - 1)
         for index, price in enumerate(stretch.path(at)):
-            if is_plain and self._quiet_low < price < self._quiet_high:
-                self._price = price
-                self._sample(price)
-            else:
+            if is_due or not self._low < price < self._high:
                 self._point(time + index * length // 4, price)
-        self._bound()
 
     def _point(self, now: int, price: Decimal) -> None:
         """A point of the path: the way to it, its fills, its stops, and what `total` is there."""
@@ -186,16 +185,15 @@ class Replay:
                 self._price = price
                 return
             self._start(trigger, now)
-        is_loud = not self._quiet_low < price < self._quiet_high
-        if is_loud:
-            self._go(now, price)
+        self._go(now, price)
         self._price = price
         while self._fundings and self._fundings[-1][0] == now:  # after the fills of its own instant, before its stops
             self._settle(*self._fundings.pop())
-        if is_loud:
+        if self._stops:
             self._judge(now, price)
-            self._weigh()
+        self._weigh()
         self._sample(price)
+        self._bound()
 
     def _sample(self, price: Decimal) -> None:
         total = self._rest + self._held * price
@@ -207,7 +205,7 @@ class Replay:
     def _weigh(self) -> None:
         """`total` at any price is `rest` + `held` · price until the next fill or funding."""
         ledger = self._engine.ledger
-        self._held, self._rest = ledger.position, ledger.total(ZERO)
+        self._held, self._rest = ledger.position, ledger.rest
 
     # ------------------------------------------------------------------ the bot
 
@@ -217,11 +215,14 @@ class Replay:
         self._price = self._first = stretch.open(0)
         plan = self.plan = self._make(self._first)
         self._open(plan)
+        self._floats = {level: float(level) for level in plan.levels}
         if plan.trigger is not None and plan.trigger != self._first:
             self._trigger = plan.trigger
         else:
             self._start(self._first, self._began)
         self._fundings = [row for row in self._fundings if row[0] > self._began]
+        self._weigh()
+        self._bound()
         self._walk(stretch, 0)
         if self.trace is not None:
             self._look(stretch, 0)
@@ -262,8 +263,6 @@ class Replay:
         self._tell(Start(now))
         self._snapshot(now)
         self._deliver(now)
-        self._calm()
-        self._weigh()
 
     def _go(self, now: int, price: Decimal) -> None:
         """The straight way to `price`, order by order."""
@@ -272,21 +271,16 @@ class Replay:
             if self._is_watched:
                 self._tell(self._quote(now))
             self._deliver(now)
-            self._calm()
-            if self._quiet_low < price < self._quiet_high:
-                return
         if self._is_watched:
             self._tell(self._quote(now))
             if self._engine.holds.by_slot:
                 self._tell(Tick(now))
             self._deliver(now)
-            self._calm()
 
     def _judge(self, now: int, price: Decimal) -> None:
-        if self._stops and self._engine.status not in OVER:
+        if self._engine.status not in OVER:
             self._tell(Mark(now, price))
             self._deliver(now)
-            self._calm()
 
     def _settle(self, time: int, rate: Decimal) -> None:
         """A funding at tape time, on the mark of the point before it."""
@@ -294,23 +288,20 @@ class Replay:
             self._venue.reach(self._symbol, self._price, time)
             self._venue.settle_funding(self._symbol, rate, time)
             self._deliver(time)
-            self._calm()
-            self._weigh()
 
     def _quote(self, now: int) -> Quote:
         price = self._venue.last(self._symbol)
         return Quote(now, price - self._tick, price + self._tick)
 
-    def _tell(self, event: Event | Start) -> None:
-        """The engine takes in `event`, the venue what it answers."""
-        for intent in self._engine.handle(event):
-            self._carry(intent, event.time)
-
-    def _carry(self, intent: Intent, now: int) -> None:
-        if isinstance(intent, Reconcile):
-            self._snapshot(now)
-        else:
-            self._broker.send(intent, now)
+    def _tell(self, event: Event | Start) -> bool:
+        """The engine takes in `event`, the venue what it answers; whether it answered."""
+        intents = self._engine.handle(event)
+        for intent in intents:
+            if type(intent) is Reconcile:
+                self._snapshot(event.time)
+            else:
+                self._broker.send(intent, event.time)
+        return bool(intents)
 
     def _snapshot(self, now: int) -> None:
         request: SnapshotRequest = self._engine.request()
@@ -318,44 +309,41 @@ class Replay:
 
     def _deliver(self, now: int) -> None:
         """Until nothing more happens."""
-        engine, take = self._engine, self._broker.take
-        while events := take():
-            for _, event in events:
-                for intent in engine.handle(event):
-                    self._carry(intent, event.time)
+        engine, tell = self._engine, self._tell
+        is_answered = True
+        while is_answered:
+            is_answered = False
+            for _, event in self._broker.take():
+                if tell(event):
+                    is_answered = True
                 kind = type(event)
                 if kind is Filled or kind is Foreign:
                     self._note(event)  # type: ignore[arg-type]
                 elif kind is Refused and event.reason is Reason.MARGIN:  # type: ignore[attr-defined]
                     self._refused.add(event.cid)  # type: ignore[attr-defined]
+        self._is_watched = self._grid.watches_quotes or bool(engine.holds.by_slot)
+        if engine.bid and not self._is_watched:
+            # nobody asks for the price now, and what the engine knew of it grows old
+            engine.handle(Quote(self._began, ZERO, ZERO))
 
     def _note(self, event: Filled | Foreign) -> None:
-        if isinstance(event, Filled) and isinstance(event.cid.slot, int):
+        if type(event) is Filled and type(event.cid.slot) is int:
             self._fills += 1
         engine = self._engine
         if len(engine.fills) >= SPARE:
             engine.fills.clear()
             engine.booked.clear()
             engine.ledger.settle(event.trade)
-        self._most = max(self._most, abs(engine.ledger.position))
+        size = abs(engine.ledger.position)
+        if size > self._most:
+            self._most = size
         if self.trace is not None:
             self.trace.deals.append(Deal(event.time, event.price, event.qty * event.side.sign))
 
     # ------------------------------------------------------------------ what touches nothing
 
-    def _calm(self) -> None:
-        """The prices between which a point fills nothing and nobody looks at it."""
-        self._is_watched = bool(self._grid.watches_quotes or self._engine.holds.by_slot)
-        if not self._is_watched and self._engine.bid:
-            # nobody asks for the price now, and what the engine knew of it grows old
-            self._engine.handle(Quote(self._began, ZERO, ZERO))
-        if self._stops or self.rules.brackets or self._is_watched:
-            self._quiet_low = self._quiet_high = ZERO
-        else:
-            self._quiet_low, self._quiet_high = self._venue.edges(self._symbol)
-
     def _bound(self) -> None:
-        """The prices between which no candle changes anything but the last price."""
+        """The prices between which no point changes anything but the last price."""
         if self._trigger is not None:
             low, high = NOWHERE, EVERYWHERE
             if self._price > self._trigger:
@@ -366,21 +354,28 @@ class Replay:
             low, high = EVERYWHERE, NOWHERE
         else:
             low, high = self._live_bounds()
-        self._low, self._high = float(low), float(high)
+        self._low, self._high = low, high
+        floats = self._floats
+        self._bounds = floats.get(low) or float(low), floats.get(high) or float(high)
 
     def _live_bounds(self) -> tuple[Decimal, Decimal]:
         if self._is_watched or self._stops or self.rules.brackets:
             low, high = self._watched_bounds()
         else:
-            low, high = self._quiet_low, self._quiet_high
-        if not self._held:
+            low, high = self._venue.edges(self._symbol)
+        held = self._held
+        if not held:
             return low, high
         # where `total` is at a new peak, or further below it than ever
-        top = self._peak - self._rest
-        peak, fall = top / self._held, (top - self._fall) / self._held
-        if self._held < 0:
-            peak, fall = fall, peak
-        return fall if fall > low else low, peak if peak < high else high
+        peak = self._peak - self._rest
+        fall = peak - self._fall
+        is_long = held > ZERO
+        worse, better = (low, high) if is_long else (high, low)
+        if held * better > peak:
+            better = peak / held
+        if held * worse < fall:
+            worse = fall / held
+        return (worse, better) if is_long else (better, worse)
 
     def _watched_bounds(self) -> tuple[Decimal, Decimal]:
         """Where orders, gates, stops and liquidation lie."""

@@ -52,11 +52,12 @@ class Stretch(Struct, frozen=True):
 
     def path(self, row: int) -> tuple[Decimal, ...]:
         """The points that the price visits: open, low, high, close when it rose, else open, high, low, close."""
-        cells = self.rows[row].split(b",")
-        first = Decimal(cells[self.at[0]].decode())
+        cells = self.rows[row].decode().split(",")
+        at = self.at
+        first = Decimal(cells[at[0]])
         if self.ids is not None:
             return (first,)
-        high, low, last = map(Decimal, map(bytes.decode, (cells[self.at[1]], cells[self.at[2]], cells[self.at[3]])))
+        high, low, last = Decimal(cells[at[1]]), Decimal(cells[at[2]]), Decimal(cells[at[3]])
         return (first, low, high, last) if last >= first else (first, high, low, last)
 
 

@@ -43,9 +43,8 @@ class Teller:
         self.notices.append(Notice(self.bot, kind, ref, now, {**self.labels, **texts}))
 
     def fill(self, key: Slot, fill: Filled, answer: Target | Waits | None) -> None:
-        """An order was filled, and this is its answer."""
-        if not self.is_silent:
-            self._unworded.append(partial(self._word_fill, key, fill, answer))
+        """An order was filled, and this is its answer; not to be asked of one that is silent."""
+        self._unworded.append(partial(self._word_fill, key, fill, answer))
 
     def _word_fill(self, key: Slot, fill: Filled, answer: Target | Waits | None) -> None:
         values: dict[str, object] = {"side": fill.side.value, "price": fill.price, "qty": fill.qty, "slot": key}

@@ -8,7 +8,7 @@ from heapq import heappop
 
 import msgspec
 
-from trading.core.account import Account, booked, exposure
+from trading.core.account import Account, Holding, booked, exposure
 from trading.core.admission import admit, check_taking
 from trading.core.amendment import amend
 from trading.core.book import Market
@@ -58,6 +58,11 @@ __all__ = [
     "VenueError",
     "VenueState",
 ]
+
+
+_LIMIT = OrderType.LIMIT
+_GTD = TimeInForce.GTD
+# reading a member off its Enum is slow, and these are asked for at every order
 
 
 class Venue:
@@ -197,26 +202,26 @@ class Venue:
         """The order as it stands after matching (the live object: copy it if you keep it)."""
         floor, owner = self._floor, self._accounts[account]
         holding = floor.holding(owner, request.symbol)
-        qty = self.check(account, request, now)
-        floor.orders += 1
-        floor.ranks += 1
+        qty = _check(owner, holding, request, now)
+        number = floor.orders = floor.orders + 1
+        rank = floor.ranks = floor.ranks + 1
         order = Order(
-            order_id=floor.orders,
-            client_id=request.client_id or f"v{floor.orders:021d}",
-            account=account,
-            symbol=request.symbol,
-            side=request.side,
-            type=request.type,
-            orig_type=request.type,
-            tif=request.tif,
-            price=request.price,
-            qty=qty,
-            reduce_only=request.reduce_only,
-            stp=request.stp,
-            good_till=request.good_till // 1000 * 1000 if request.tif is TimeInForce.GTD else 0,
-            created=now,
-            updated=now,
-            rank=floor.ranks,
+            number,
+            request.client_id or f"v{number:021d}",
+            account,
+            request.symbol,
+            request.side,
+            request.type,
+            request.type,
+            request.tif,
+            request.price,
+            qty,
+            request.reduce_only,
+            request.stp,
+            request.good_till // 1000 * 1000 if request.tif is _GTD else 0,
+            now,
+            now,
+            rank,
             price_match=request.price_match,
         )
         floor.enter(owner, holding, order, now)
@@ -224,12 +229,8 @@ class Venue:
 
     def check(self, account: str, request: OrderRequest, now: int) -> Decimal:
         """Every check of `place` and nothing more; the quantity that the order would have."""
-        owner, market = self._accounts[account], self._floor.market(request.symbol)
-        check_request(request, market.instrument, market.mark, now)
-        qty = admit(owner, self._floor.holding(owner, request.symbol), request)
-        if request.type is OrderType.LIMIT:
-            check_taking(market, request.side, request.price, qty, request.tif)
-        return qty
+        owner = self._accounts[account]
+        return _check(owner, self._floor.holding(owner, request.symbol), request, now)
 
     def deleverage(self, account: str, symbol: str, qty: Decimal, now: int) -> Order:
         """Close `qty` of a position at the mark as an ADL does; 0 = all of it."""
@@ -378,14 +379,15 @@ class Venue:
         market = self._markets[symbol]
         market.walks = True
         floor = self._floor
-        doom = first_doom(floor, market, price) if market.brackets else None
         beyond = market.instrument.tick_size if self._through else ZERO
+        if not market.brackets:
+            return floor.step(market, price, beyond, now)
+        doom = first_doom(floor, market, price)
         if doom is None or market.bids.edge - beyond >= doom or market.asks.edge + beyond <= doom:
             stopped = floor.step(market, price, beyond, now)
         else:
             stopped, market.last = True, doom
-        if market.brackets:
-            liquidate(floor, market, now)
+        liquidate(floor, market, now)
         return stopped
 
     def set_mark(self, symbol: str, price: Decimal, now: int) -> None:
@@ -439,7 +441,7 @@ class Venue:
 
     def edges(self, symbol: str) -> tuple[Decimal, Decimal]:
         """The highest resting buy (-1 = none) and lowest resting sell (Infinity = none): between them nothing fills."""
-        market = self._floor.market(symbol)
+        market = self._markets[symbol]
         return market.bids.edge, market.asks.edge
 
     # ---- events and state
@@ -483,3 +485,12 @@ class Venue:
             floor.readmit(account)
         floor.rest_again()
         return venue
+
+
+def _check(owner: Account, holding: Holding, request: OrderRequest, now: int) -> Decimal:
+    market = holding.market
+    check_request(request, market.instrument, market.mark, now)
+    qty = admit(owner, holding, request)
+    if request.type is _LIMIT:
+        check_taking(market, request.side, request.price, qty, request.tif)
+    return qty

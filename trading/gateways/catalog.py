@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 from trading.gateways.binance import wire
 from trading.gateways.binance.gateway import BinanceGateway
+from trading.gateways.binance.public import Prices
 from trading.gateways.binance.signing import PEM as PEM
 from trading.gateways.binance.signing import signer
 from trading.gateways.limiter import Address
+from trading.gateways.paper import PaperGateway
 from trading.model import Bracket, Environment, Instrument
 from trading.ports import Account, Broken, Credentials, Endpoints, Gateway
 
@@ -27,7 +30,7 @@ BINANCE = {
 }
 """Where Binance's environments live (binance-usdm.md §2.1); a sandbox brings its own endpoints."""
 
-VENUES = ("binance",)
+VENUES = ("binance", "paper")
 _ADDRESSES: WeakValueDictionary[str, Address] = WeakValueDictionary()
 """By REST endpoint: the budgets and bans that the accounts of this process share there."""
 
@@ -44,19 +47,24 @@ def check_keys(credentials: Credentials) -> None:
     signer(credentials)
 
 
-def open_gateway(account: Account, credentials: Credentials, allow_withdraw: bool = False) -> Gateway:
+def open_gateway(
+    account: Account, credentials: Credentials, allow_withdraw: bool = False, keep: Path | None = None
+) -> Gateway:
     """The gateway of `account`, not yet connected; raises Broken for what we cannot serve.
 
-    A key that may withdraw is refused at connect unless `allow_withdraw`.
+    A key that may withdraw is refused at connect unless `allow_withdraw`. `keep`: the file of an account of paper.
     """
-    if account.venue != "binance":
+    if account.venue not in VENUES:
         raise Broken(f"no such venue: {account.venue}")
-    endpoints = account.endpoints or BINANCE.get(account.environment)
+    is_paper = account.venue == "paper"
+    endpoints = account.endpoints or BINANCE.get(Environment.MAINNET if is_paper else account.environment)
     if endpoints is None:
         raise Broken(f"{account.environment.value} accounts need endpoints")
     address = _ADDRESSES.get(endpoints.rest)
     if address is None:
         address = _ADDRESSES[endpoints.rest] = Address()
+    if is_paper:
+        return PaperGateway(Prices(endpoints, address), keep)
     return BinanceGateway(endpoints, credentials, address, allow_withdraw)
 
 

@@ -49,6 +49,7 @@ async def audit(gateway: Gateway, sessions: Sequence[Session]) -> None:
 
 async def _glance(gateway: Gateway, sessions: Sequence[Session]) -> tuple[list[Session], list[Session]]:
     """Those that are not as they believe: those that stood still meanwhile, and those that moved."""
+    await gateway.leisure(len(sessions))
     believed = [(session, session.engine.request(), session.engine.moves) for session in sessions]
     glance = await gateway.glance([request.symbol for _, request, _ in believed])
     doubted: list[Session] = []

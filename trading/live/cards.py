@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 from trading.core.engine import Engine
 from trading.core.lifecycle import Status
 from trading.core.orders import OrderStatus
 from trading.live.worker import Worker
 from trading.messages import Quote, Reason, Working
-from trading.model import ZERO, Balance, Direction, Instrument, Position, Side, plain
-from trading.parameters import clean
+from trading.model import ZERO, Balance, Instrument, Position, Side, plain
+from trading.parameters import GridParameters, clean
 from trading.ports import Account, BotRow, Waits
 from trading.strategies.grid import Grid, GridPlan
-from trading.views import BalanceRow, Card, LevelRow, OrderRow, PositionRow
+from trading.views import BalanceRow, Card, LevelRow, OrderRow, PanicBot, PositionRow
 
 
 def labels(
@@ -65,18 +68,9 @@ def levels(engine: Engine) -> list[LevelRow]:
 
 def card(row: BotRow, engine: Engine, worker: Worker | None, asked: Quote | None = None) -> Card:
     """One bot at a glance; `asked`: a quote for one whose prices nobody watches."""
-    grid = engine.strategy
-    plan = grid.plan if isinstance(grid, Grid) else None
     account = worker.account if worker is not None else None
     quote = asked or (worker.quotes.get(row.symbol) if worker is not None and worker.is_up else None)
     mid = (quote.bid + quote.ask) / 2 if quote is not None else None
-    mark = engine.mark if engine.mark and quote is not None and asked is None else mid
-    books, ledger = engine.ledger.books, engine.ledger
-    params = clean(row.parameters) if plan is None else None
-    stops = plan if plan is not None and engine.status.is_live else clean(row.parameters)
-    """A grid that is over starts next with what was edited since."""
-    flat = not ledger.position
-    unmatched = ledger.unmatched(mark or ZERO) if mark is not None or flat else None
     rows = levels(engine) if engine.status in (Status.RUNNING, Status.PAUSED) else []
     return Card(
         id=row.id,
@@ -87,34 +81,72 @@ def card(row: BotRow, engine: Engine, worker: Worker | None, asked: Quote | None
         symbol=row.symbol,
         base=engine.instrument.base,
         quote=engine.instrument.quote,
-        direction=plan.direction if plan else (params.direction if params else Direction.NEUTRAL),
-        lower=plan.levels[0] if plan else ((params.lower if params else None) or ZERO),
-        upper=plan.levels[-1] if plan else ((params.upper if params else None) or ZERO),
-        grids=len(plan.quantities) if plan else ((params.grids if params else None) or 0),
-        leverage=plan.leverage if plan else (params.leverage if params else 1),
-        investment=plan.investment if plan else ((params.investment if params else None) or ZERO),
         status=engine.status.value,
         reason=engine.kept.reason,
         connected=worker.is_up if worker is not None else False,
         price=mid,
-        position=ledger.position,
-        avg_entry=ledger.avg_entry,
-        pairs=books.pairs,
-        fills=books.fills,
-        matched=books.matched,
-        unmatched=unmatched,
-        funding=books.funding,
-        fees=books.fees,
-        total=books.matched + unmatched + books.funding if unmatched is not None else None,
         started=engine.kept.first_started or None,
         created=row.created,
         orders_working=len(engine.orders),
         missing=tuple(r for r in rows if r.state not in ("working", "sent")),
-        stop_loss=stops.stop_loss,
-        stop_loss_high=stops.stop_loss_high,
-        take_profit=stops.take_profit,
         parameters=dict(row.parameters),
         note=row.note or row.parameters.get("note", ""),
+        **_shape(row, engine),
+        **_result(engine, engine.mark if engine.mark and quote is not None and asked is None else mid),
+    )
+
+
+def _shape(row: BotRow, engine: Engine) -> dict[str, Any]:
+    """Range, size and stops: of the plan, or before there is one of the parameters."""
+    if not isinstance(engine.strategy, Grid):
+        params = clean(row.parameters)
+        return {
+            "direction": params.direction,
+            "lower": params.lower,
+            "upper": params.upper,
+            "grids": params.grids or 0,
+            "leverage": params.leverage,
+            "investment": params.investment or ZERO,
+            **_stops(params),
+        }
+    plan = engine.strategy.plan
+    return {
+        "direction": plan.direction,
+        "lower": plan.levels[0],
+        "upper": plan.levels[-1],
+        "grids": len(plan.quantities),
+        "leverage": plan.leverage,
+        "investment": plan.investment,
+        # a grid that is over starts next with what was edited since
+        **_stops(plan if engine.status.is_live else clean(row.parameters)),
+    }
+
+
+def _stops(of: GridPlan | GridParameters) -> dict[str, Decimal | None]:
+    return {"stop_loss": of.stop_loss, "stop_loss_high": of.stop_loss_high, "take_profit": of.take_profit}
+
+
+def _result(engine: Engine, mark: Decimal | None) -> dict[str, Any]:
+    """What it holds and what it has brought; floating and total only at a known price."""
+    books, ledger = engine.ledger.books, engine.ledger
+    unmatched = ledger.unmatched(mark or ZERO) if mark is not None or not ledger.position else None
+    return {
+        "position": ledger.position,
+        "avg_entry": ledger.avg_entry,
+        "pairs": books.pairs,
+        "fills": books.fills,
+        "matched": books.matched,
+        "unmatched": unmatched,
+        "funding": books.funding,
+        "fees": books.fees,
+        "total": books.matched + unmatched + books.funding if unmatched is not None else None,
+    }
+
+
+def panicking(row: BotRow, engine: Engine) -> PanicBot:
+    """How far a bot is on its way down."""
+    return PanicBot(
+        row.id, row.symbol, engine.status.value, engine.kept.reason, len(engine.orders), engine.ledger.position
     )
 
 

@@ -16,7 +16,7 @@ import structlog
 from trading.core.engine import ORDERS_UNKNOWN, READS_DISAGREE, Engine
 from trading.core.lifecycle import IllegalMove, Status
 from trading.messages import Command, Disconnected, Event, Intent, Mark, Pause, Quote, Reconcile, Replan, Tick
-from trading.ports import Disagree, Gateway, Journal, RateLimited, Record, TradingError
+from trading.ports import Broken, Disagree, Gateway, Journal, RateLimited, Record, TradingError
 
 log = structlog.get_logger("session")
 
@@ -92,6 +92,8 @@ class Session:
 
     async def do(self, command: Command) -> None:
         """Carry out a command; returns when it is committed. Raises IllegalMove, and then nothing has changed."""
+        if self._ended:
+            raise Broken("the session is over")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._commands.append((command, done))
         self._work()
@@ -99,10 +101,10 @@ class Session:
 
     def _work(self) -> None:
         try:
-            while not self._committing:
+            while not self._committing and not self._ended:
                 if self._commands:
-                    command, done = self._commands.popleft()
-                    self._obey(command, done)
+                    self._obey(*self._commands[0])
+                    self._commands.popleft()
                 elif self._inbox and not self._frozen:
                     self._handle(self._inbox.popleft())
                 elif self._quote is not None and not self._frozen:
@@ -111,9 +113,17 @@ class Session:
                 else:
                     return
         except Exception as error:  # the supervising place: one bad bot never takes another down
-            self._ended = True
             log.exception("session_broken", bot=self.bot)
+            self._end(error)
             self.on_broken(error)
+
+    def _end(self, why: BaseException) -> None:
+        """Nothing is handled from here on; who still waits for a command is told."""
+        self._ended = True
+        while self._commands:
+            _, done = self._commands.popleft()
+            if not done.done():
+                done.set_exception(why)
 
     def _obey(self, command: Command, done: asyncio.Future[None]) -> None:
         try:
@@ -140,10 +150,10 @@ class Session:
         try:
             await self.journal.now(self)
         except Exception as error:  # nothing may leave that is not committed
-            self._ended = True
             log.exception("commit_failed", bot=self.bot)
             if done is not None and not done.done():
                 done.set_exception(error)
+            self._end(error)
             self.on_broken(error)
             return
         self._committing = False
@@ -151,7 +161,7 @@ class Session:
         if done is not None and not done.done():
             done.set_result(None)
         if not self.engine.status.is_live:
-            self._ended = True
+            self._end(Broken("the session is over"))
             self.on_over()
             return
         self._work()

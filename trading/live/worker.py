@@ -53,13 +53,15 @@ class Worker:
         self.clock = clock
         self.gateway: Gateway | None = None
         self.sessions: dict[int, Session] = {}
+        self._on: dict[str, tuple[Session, ...]] = {}
+        """The same by symbol: with fifty bots on an account every price would else be shown to all of them."""
         self.quotes: dict[str, Quote] = {}
         self.is_up = False
         self.why = "connecting"
         self.ready = asyncio.Event()
         """Set once the account was reached for the first time."""
         self.on_rule_broken: Callable[[], None] = lambda: None
-        """Called when the venue refuses an order by one of its rules."""
+        """Called when the venue refuses an order by one of its rules, or because the symbol trades no longer."""
         self._open = open_gateway
         self._down_since: int | None = clock()
         self._was_told = False
@@ -152,14 +154,13 @@ class Worker:
 
     def _on_event(self, symbol: str, event: Event) -> None:
         if isinstance(event, Foreign | Funding):
-            for session in self.sessions.values():
-                if session.engine.instrument.symbol == symbol:
-                    session.feed(event)
+            for session in self._on.get(symbol, ()):
+                session.feed(event)
             return
         cid = getattr(event, "cid", None)
         if cid is None or cid.install != self.install:
             return
-        if isinstance(event, Refused) and event.reason is Reason.FILTER:
+        if isinstance(event, Refused) and event.reason in (Reason.FILTER, Reason.NOT_ALLOWED):
             self.on_rule_broken()
         owner = self.sessions.get(cid.bot)
         if owner is not None:
@@ -170,23 +171,29 @@ class Worker:
             self.quotes[symbol] = event
         elif not isinstance(event, Mark):
             return
-        for session in list(self.sessions.values()):
-            if session.engine.instrument.symbol == symbol:
-                session.feed(event)
+        for session in self._on.get(symbol, ()):
+            session.feed(event)
 
     # ------------------------------------------------------------------ bots
 
     async def add(self, session: Session) -> None:
         """Take a session in; it is reconciled at once where the account is connected, else on connect."""
+        symbol = session.engine.instrument.symbol
         self.sessions[session.bot] = session
+        self._on[symbol] = (*(each for each in self._on.get(symbol, ()) if each.bot != session.bot), session)
         if self.is_up:
-            await self._watch(session.engine.instrument.symbol)
+            await self._watch(symbol)
 
     def drop(self, bot: int) -> None:
         """Let a session go: its bot is over."""
         session = self.sessions.pop(bot, None)
-        symbol = session.engine.instrument.symbol if session is not None else ""
-        if symbol in self._watched and not any(s.engine.instrument.symbol == symbol for s in self.sessions.values()):
+        if session is None:
+            return
+        symbol = session.engine.instrument.symbol
+        left = tuple(each for each in self._on.pop(symbol, ()) if each.bot != bot)
+        if left:
+            self._on[symbol] = left
+        elif symbol in self._watched:
             self._watched.discard(symbol)
             self.spawn(self._unwatch(symbol))
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from trading.model import Direction, MarginMode, Sizing, Spacing
 from trading.parameters.declaration import CODES as VALUE_CODES
-from trading.parameters.declaration import Kind, Parameter
+from trading.parameters.declaration import Kind, Parameter, symbols_meant
 from trading.parameters.line import format_line, parse_line
 from trading.parameters.vocabulary import NAMES, PARAMETERS, canonical, read, resolve
 from trading.views import Declined, Refusal
@@ -22,6 +22,7 @@ from trading.views import Declined, Refusal
 __all__ = [
     "CODES", "PARAMETERS", "GridParameters", "Kind", "Parameter", "PerOrder", "Step", "canonical", "clean",
     "format_line", "from_mapping", "parse_line", "read", "read_file", "resolve", "sides", "stop_problems",
+    "symbols_meant",
 ]  # fmt: skip
 
 D = Decimal

@@ -199,6 +199,14 @@ def _symbol(p: Parameter, text: str) -> str:
     return text.upper()
 
 
+def symbols_meant(text: str) -> tuple[str, ...]:
+    """The symbols a person may mean by `btc`, `BTC/USDT`, `BTC/USDT:USDT`, `binance:BTC-USDT-PERP`, likeliest first."""
+    wanted = text.strip().upper()
+    flat = wanted.split(":")[-1] if wanted.count(":") == 1 and "-" in wanted else wanted.split(":")[0]
+    flat = flat.removesuffix("-PERP").replace("/", "").replace("-", "")
+    return wanted, flat, flat + "USDT", flat + "USDC"
+
+
 def _text(p: Parameter, text: str) -> str:
     if len(text) > NOTE_LENGTH:
         raise p.refuse("too_long", most=str(NOTE_LENGTH))

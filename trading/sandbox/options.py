@@ -55,6 +55,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """ms without a signed non-GET request before the tape leaves a point where an order filled; 0 never waits."""
     limits: bool = True
     """Whether rate limits refuse (`--limits real`) or only count (`off`), and then tell limits that never bind."""
+    ping: float = 180
+    """Seconds between the server's pings; who answers none for ten thirds of it is closed."""
     day: float = 86_400
     """Seconds after which every socket is closed."""
     rules: Path | None = None

@@ -207,11 +207,31 @@ def _answer(exchange: Exchange, order: records.Order) -> wire.Order:
     return shapes.order_answer(order, exchange.rules[order.symbol], exchange.options.legacy_avg_price)
 
 
-def test(exchange: Exchange, caller: Caller, fields: Fields) -> object:
-    """Every check of a placement; nothing happens."""
+def test(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    """Every check of a placement, answered with an order that is none: its id is 0."""
     style_of(fields)
-    exchange.venue.check(caller.account, order_request(exchange, caller, fields), exchange.now())
-    return {}
+    asked, now = order_request(exchange, caller, fields), exchange.now()
+    qty = exchange.venue.check(caller.account, asked, now)
+    order = records.Order(
+        order_id=0,
+        client_id=asked.client_id or f"v{0:021d}",
+        account=caller.account,
+        symbol=asked.symbol,
+        side=asked.side,
+        type=asked.type,
+        orig_type=asked.type,
+        tif=asked.tif,
+        price=asked.price,
+        qty=qty,
+        reduce_only=asked.reduce_only,
+        stp=asked.stp,
+        good_till=asked.good_till,
+        created=now,
+        updated=now,
+        rank=0,
+        price_match=asked.price_match,
+    )
+    return shapes.order_answer(order, exchange.rules[order.symbol], legacy=True)
 
 
 def modify(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:

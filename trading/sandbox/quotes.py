@@ -288,7 +288,7 @@ def day_ticker(exchange: Exchange, caller: Caller, fields: Fields) -> object:
             volume=fixed(day.volume, lot),
             quote_volume=fixed(day.quote, 2),
             open_time=day.time,
-            close_time=tape.bars[-1].time + MINUTE - 1,
+            close_time=min(tape.bars[-1].time + MINUTE - 1, exchange.now()),
             first_id=day.first,
             last_id=day.last,
             count=day.trades,

@@ -7,16 +7,16 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 from msgspec import Raw
 
 from trading.sandbox.exchange import Exchange
 from trading.sandbox.feeds import MARKET, PRIVATE, PUBLIC, Feed
-from trading.sandbox.wsapi import PING
+from trading.sandbox.pulse import Pace, Pulse, cut
 
 MOST_STREAMS = 1024
 MOST_FRAMES = 10
-"""Control frames a second."""
+"""Frames a second, control frames, pings and pongs together."""
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -54,46 +54,32 @@ def opening_of(path: str, query: str) -> Opening | None:
 async def serve(exchange: Exchange, request: web.Request, opening: Opening) -> web.WebSocketResponse:
     """A stream connection, from handshake to end."""
     exchange.quota.admit(request.remote or "", exchange.now())
-    socket = web.WebSocketResponse(heartbeat=PING, compress=False)
+    socket = web.WebSocketResponse(autoping=False, compress=False)
     await socket.prepare(request)
     feed = Feed(socket, "stream", opening.route, opening.combined)
     feed.wanted = opening.wanted
-    hub, pace = exchange.hub, Pace(exchange.options.limits)
+    hub, pace = exchange.hub, Pace(MOST_FRAMES, exchange.options.limits)
+    pulse = Pulse(socket, exchange.options.ping, pace)
     hub.join(feed)
     for name in opening.names[:MOST_STREAMS]:
         hub.subscribe(feed, name)
     async with asyncio.TaskGroup() as group:
-        writer = group.create_task(feed.write())
+        writer, beat = group.create_task(feed.write()), group.create_task(pulse.beat())
         day = asyncio.get_running_loop().call_later(exchange.options.day, feed.end)
         try:
             async for message in socket:
-                if message.type is not WSMsgType.TEXT:
-                    continue
-                if not pace.allows():
-                    await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
+                is_text = message.type is WSMsgType.TEXT
+                if not (pace.allows() if is_text else await pulse.hear(message)):
+                    await cut(socket)
                     break
-                feed.put(control(exchange, feed, message.data))
+                if is_text:
+                    feed.put(control(exchange, feed, message.data))
         finally:
             hub.leave(feed)
             day.cancel()
+            beat.cancel()
             writer.cancel()
     return socket
-
-
-class Pace:
-    """How many control frames a connection may send in a second."""
-
-    def __init__(self, is_real: bool) -> None:
-        self._is_real = is_real
-        self._second = 0
-        self._count = 0
-
-    def allows(self) -> bool:
-        second = int(asyncio.get_running_loop().time())
-        if second != self._second:
-            self._second, self._count = second, 0
-        self._count += 1
-        return self._count <= MOST_FRAMES or not self._is_real
 
 
 class Frame(msgspec.Struct, frozen=True):

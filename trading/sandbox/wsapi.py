@@ -15,6 +15,7 @@ from trading.sandbox import auth
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.feeds import Feed
 from trading.sandbox.orders import worded
+from trading.sandbox.pulse import Pace, Pulse, cut
 from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS, WEIGHT
 from trading.sandbox.refusal import Refusal, missing
 from trading.sandbox.rest import Silence, act, encoded
@@ -22,8 +23,8 @@ from trading.sandbox.routes import SOCKET, Route, Security
 
 HANDSHAKE = 5
 """Weight of a connect."""
-PING = 180.0
-"""Seconds between the server's pings."""
+MOST_PINGS = 5
+"""Pings and pongs a second; requests are counted by their weights."""
 
 
 class Request(Struct, frozen=True):
@@ -166,20 +167,25 @@ async def serve(exchange: Exchange, request: web.Request) -> web.WebSocketRespon
     """A connection to /ws-fapi/v1, from handshake to end."""
     address = request.remote or ""
     exchange.quota.spend(address, HANDSHAKE, exchange.now())
-    socket = web.WebSocketResponse(heartbeat=PING, compress=False)
+    socket = web.WebSocketResponse(autoping=False, compress=False)
     await socket.prepare(request)
     feed = Feed(socket, "wsapi", "", False)
     session = Session(exchange, feed, address, request.query.get("returnRateLimits") != "false")
     exchange.hub.join(feed)
     async with asyncio.TaskGroup() as group:
-        writer = group.create_task(feed.write())
+        pulse = Pulse(socket, exchange.options.ping, Pace(MOST_PINGS, exchange.options.limits))
+        writer, beat = group.create_task(feed.write()), group.create_task(pulse.beat())
         day = asyncio.get_running_loop().call_later(exchange.options.day, feed.end)
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     await session.receive(message.data)
+                elif not await pulse.hear(message):
+                    await cut(socket)
+                    break
         finally:
             exchange.hub.leave(feed)
             day.cancel()
+            beat.cancel()
             writer.cancel()
     return socket

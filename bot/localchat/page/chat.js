@@ -338,7 +338,7 @@ async function send(text) {
 }
 function grow() {
   box.style.height = "auto";
-  box.style.height = Math.min(box.scrollHeight, innerHeight * .4) + "px";
+  if (box.scrollHeight) box.style.height = Math.min(box.scrollHeight, innerHeight * .4) + "px";  // 0 while START hides it
   $("send").disabled = !box.value.trim();
   $("slash").querySelector("span").hidden = Boolean(box.value);
   suggest();

@@ -19,6 +19,14 @@ class Cutter:
         self._beginning = b""
         """Of a frame whose length is not known yet."""
 
+    @classmethod
+    def after(cls, data: bytes) -> Cutter | None:
+        """One that goes on behind the frames in `data`, which `websockets` has; None where a head is cut in two."""
+        cutter = cls()
+        for _ in cutter.cut(data):
+            pass
+        return None if cutter._beginning else cutter
+
     def cut(self, data: bytes) -> Iterator[tuple[bool, bytes]]:
         """The pieces of `data` in order: (True, a whole text) or (False, bytes of frames of any other kind)."""
         if self._beginning:

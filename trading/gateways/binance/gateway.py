@@ -15,12 +15,11 @@ from msgspec.structs import replace
 from trading.gateways.binance import errors, wire
 from trading.gateways.binance.errors import Reaction
 from trading.gateways.binance.events import Translator, is_settlement
-from trading.gateways.binance.market import Market
 from trading.gateways.binance.names import Names
 from trading.gateways.binance.orders import Orders
+from trading.gateways.binance.public import OnEvent, Public
 from trading.gateways.binance.rates import Rates
-from trading.gateways.binance.reads import Reads
-from trading.gateways.binance.rest import HANDSHAKE, Clock, Rest
+from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import signer
 from trading.gateways.binance.silence import Watchman
 from trading.gateways.binance.snapshot import Reader
@@ -43,7 +42,6 @@ from trading.ports import (
 
 log = structlog.get_logger("binance")
 
-OnEvent = Callable[[str, Event], None]
 OnState = Callable[[bool, str], None]
 Chore = Callable[[], Coroutine[Any, Any, None]]
 CAPABILITIES = Capabilities(amend=False, batch_place=0, reduce_only=True, history=90 * 86_400_000, stops=True)
@@ -62,7 +60,7 @@ def _ignore(symbol: str, event: Event) -> None:
     """Nobody listens before `connect`."""
 
 
-class BinanceGateway(Reads):
+class BinanceGateway(Public):
     """One API key on Binance USD-M futures (ports.Gateway)."""
 
     capabilities = CAPABILITIES
@@ -79,13 +77,12 @@ class BinanceGateway(Reads):
         self._signer = signer(credentials)
         rest = Rest(endpoints.rest, self._signer, limiter, Clock())
         self._rates = Rates(rest)
-        super().__init__(rest, limiter, Reader(rest, names, self._rates))
+        super().__init__(rest, limiter, Reader(rest, names, self._rates), endpoints)
         self._endpoints = endpoints
         self._allow_withdraw = allow_withdraw
         self._withdrawals = Withdrawals.UNKNOWN
         self._stops = Stops(self._rest, self._limiter)
         self._translator = Translator(names, self._rates.now)
-        self._market = Market(endpoints.streams, self._before_opening, self._on_refused)
         self._orders = Orders(self._signer, self._limiter, self._rest, names, self._emit, self._on_stale)
         self._order_stream = Stream(
             "orders",
@@ -226,9 +223,6 @@ class BinanceGateway(Reads):
 
     # ------------------------------------------------------------------ streams
 
-    async def _before_opening(self) -> None:
-        await self._rest.allowed(HANDSHAKE)
-
     async def _order_address(self) -> str:
         await self._before_opening()
         return self._endpoints.ws_api
@@ -237,10 +231,6 @@ class BinanceGateway(Reads):
         await self._before_opening()
         self._listen_key = wire.decode(await self._rest.listen_key("POST"), wire.ListenKey).listen_key
         return f"{self._endpoints.streams.rstrip('/')}/private/ws?listenKey={self._listen_key}"
-
-    def _on_refused(self, status: int, retry_after: str, body: str) -> None:
-        """A socket was refused: bans and limits are heeded wherever they are told."""
-        self._rest.heed(status, wire.Fault(0, body), retry_after)
 
     def _on_up(self, socket: Socket) -> None:
         self._reader.fundings.doubt()
@@ -391,20 +381,3 @@ class BinanceGateway(Reads):
 
     async def stops(self, symbol: str | None = None) -> list[StopOrder]:
         return await self._stops.waiting(symbol)
-
-    # ------------------------------------------------------------------ market
-
-    async def watch(self, symbol: str, on_event: OnEvent) -> None:
-        """The first quote and mark are read, for quiet markets; from then on the streams speak."""
-        self._market.watch(symbol, on_event)
-        try:
-            first = await self.first(symbol)
-        except TradingError as error:
-            log.info("no_first_quote", symbol=symbol, error=str(error))
-            return
-        if self._market.is_waiting(symbol, on_event):
-            for event in first:
-                on_event(symbol, event)
-
-    async def unwatch(self, symbol: str, on_event: OnEvent) -> None:
-        self._market.unwatch(symbol, on_event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -70,6 +71,7 @@ class Orders:
         self._watchdog: asyncio.TimerHandle | None = None
         self._heard = 0.0
         """Loop time of the socket's last word, s."""
+        self._born = time.monotonic()
         self._doubted: dict[str, float] = {}
         """Until when (loop time, s) a placement that nobody knows of may still be executed, by name."""
 
@@ -96,11 +98,15 @@ class Orders:
         carried = self.courier.under_way()
         return frozenset(intent.cid for intent in [*waiting, *sent, *carried] if isinstance(intent, Place))
 
-    def lag(self, names: Iterable[str]) -> float:
-        """How long, s, the venue's not knowing these names proves nothing."""
-        now = asyncio.get_running_loop().time()
+    def lag(self, names: Iterable[str], since: int) -> float:
+        """How long, s, the venue's not knowing these names proves nothing; none was sent before `since`, ms.
+
+        What is older than this process may have been sent by one that died a moment before it was born.
+        """
+        now, age = asyncio.get_running_loop().time(), time.monotonic() - self._born
         self._doubted = {name: until for name, until in self._doubted.items() if until > now}
-        return max((self._doubted[name] - now for name in names if name in self._doubted), default=0.0)
+        inherited = VALID - age if since < self._clock.now() - age * 1000 else 0.0
+        return max([inherited, *(self._doubted.get(name, now) - now for name in names)])
 
     @property
     def is_open(self) -> bool:

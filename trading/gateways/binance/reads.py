@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from trading.gateways.binance import wire
 from trading.gateways.binance.ferry import Ferry
 from trading.gateways.binance.rest import Rest
 from trading.gateways.binance.signing import Parameter
-from trading.gateways.binance.snapshot import HELD, ROUND, Reader, stated, working
+from trading.gateways.binance.snapshot import EVERY, HELD, ROUND, Reader, stated, working
 from trading.gateways.limiter import Limiter
 from trading.messages import Event, Mark, Quote
 from trading.model import Balance, Bracket, Candle, Instrument, MarginMode, Position
@@ -32,8 +33,8 @@ class Reads:
         self._touches = Ferry(self._read_touches)
         self._marks = Ferry(self._read_marks)
 
-    async def instruments(self) -> dict[str, Instrument]:
-        """Symbols whose rules cannot be read are left out; the leverage limits are those of the account."""
+    async def rules(self) -> dict[str, Instrument]:
+        """What is published of every symbol; those whose rules cannot be read are left out."""
         info = wire.exchange_info(await self._rest.get("/fapi/v1/exchangeInfo"))
         self._limiter.configure(info.rate_limits)
         found: dict[str, Instrument] = {}
@@ -42,6 +43,11 @@ class Reads:
                 found[row.symbol] = wire.instrument(row)
             except wire.Malformed as error:
                 log.info("symbol_skipped", symbol=row.symbol, error=str(error))
+        return found
+
+    async def instruments(self) -> dict[str, Instrument]:
+        """The rules, with the leverage limits of the account."""
+        found = await self.rules()
         try:
             body = await self._rest.read("/fapi/v1/leverageBracket", weight=1)
         except Rejected as error:
@@ -85,8 +91,8 @@ class Reads:
 
     async def first(self, symbol: str) -> list[Event]:
         """Touch and mark of a symbol that begins to be watched; many symbols that begin at once share the reads."""
-        found = (await self._touches.ask()).get(symbol), (await self._marks.ask()).get(symbol)
-        return [event for event in found if event is not None]
+        touches, marks = await asyncio.gather(self._touches.ask(), self._marks.ask())
+        return [found[symbol] for found in (touches, marks) if symbol in found]
 
     async def quotes(self, symbol: str) -> list[wire.BookTickerRow]:
         """Best bid and ask of one symbol, or ("") of all."""
@@ -136,8 +142,8 @@ class Reads:
     async def glance(self, symbols: Collection[str]) -> Glance:
         return await self._reader.glance(symbols)
 
-    async def leisure(self) -> None:
-        await self._rest.leisure(ROUND + HELD)
+    async def leisure(self, symbols: int = 0) -> None:
+        await self._rest.leisure((min(symbols, EVERY) if symbols else ROUND) + HELD)
 
     async def is_hedge_mode(self) -> bool:
         body = await self._rest.read("/fapi/v1/positionSide/dual", weight=30)

@@ -122,7 +122,7 @@ class Watchman:
             route.stream.abort()
 
     def _quiet(self, now: float) -> list[str]:
-        """Symbols without a new quote for long."""
+        """Symbols without a new quote for long, and who soon would be: one look for all costs as much as for one."""
         found = []
         watched = self._market.watched()
         for symbol in watched:
@@ -131,12 +131,12 @@ class Watchman:
                 self._said[symbol], self._since[symbol] = said, now
                 if said is not None:
                     self._known[symbol] = (said.bid, said.ask)
-            elif now - self._since[symbol] > QUIET:
+            elif now - self._since[symbol] > QUIET / 2:
                 found.append(symbol)
         for symbol in self._since.keys() - watched:
             del self._since[symbol], self._said[symbol]
             self._known.pop(symbol, None)
-        return found
+        return found if any(now - self._since[symbol] > QUIET for symbol in found) else []
 
     async def _check(self, quiet: list[str]) -> None:
         """Ask REST about quiet symbols: where it knows better, and the stream does not follow, that is opened anew."""

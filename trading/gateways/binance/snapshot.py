@@ -79,7 +79,7 @@ class Reader:
         self._names = names
         self._rates = rates
         self.fundings = Fundings(rest)
-        self.lag: Callable[[Iterable[str]], float] = lambda names: 0.0
+        self.lag: Callable[[Iterable[str], int], float] = lambda names, since: 0.0
         """How long, s, the venue's not knowing these names proves nothing."""
         self._positions = Ferry(self._read_positions)
 
@@ -136,7 +136,6 @@ class Reader:
     async def glance(self, symbols: Collection[str]) -> Glance:
         """See ports.Gateway."""
         asked = symbols if len(symbols) < EVERY else [None]
-        await self._rest.leisure(min(len(symbols), EVERY) + HELD)
         bodies = await asyncio.gather(*(self._open(symbol) for symbol in asked))
         held = await self.positions()
         orders: dict[str, dict[str, Decimal]] = {symbol: {} for symbol in symbols}
@@ -172,13 +171,15 @@ class Reader:
         by_id = await asyncio.gather(*(self._order(request.symbol, "orderId", number) for number in unknown))
         self._learn(order for order in by_id if order is not None)
         open_names = [name for name in names if name not in found]
-        asked = await self._ask(request.symbol, open_names, is_listed)
+        asked = await self._ask(request, open_names, is_listed)
         return {name: found[name] for name in names if name in found} | asked, listed
 
     def _unnamed(self, symbol: str, trades: list[wire.UserTrade]) -> list[int]:
         return sorted({t.order_id for t in trades if self._names.get(symbol, t.order_id) is None})
 
-    async def _ask(self, symbol: str, names: list[str], was_asked: bool) -> dict[str, wire.Order | None]:
+    async def _ask(
+        self, request: SnapshotRequest, names: list[str], was_asked: bool
+    ) -> dict[str, wire.Order | None]:
         """What became of each name. "No such order" is believed when it was said twice, a second apart."""
         answers: dict[str, wire.Order | None] = dict.fromkeys(names)
         for is_last in (False, True):
@@ -188,8 +189,8 @@ class Reader:
             if not is_last and was_asked:
                 continue  # the list of all orders was the first time
             if is_last:
-                await asyncio.sleep(max(LAG, self.lag(asked)))
-            replies = await asyncio.gather(*(self._order(symbol, "origClientOrderId", name) for name in asked))
+                await asyncio.sleep(max(LAG, self.lag(asked, request.since_time)))
+            replies = await asyncio.gather(*(self._order(request.symbol, "origClientOrderId", name) for name in asked))
             answers.update(zip(asked, replies, strict=True))
         self._learn(order for order in answers.values() if order is not None)
         return answers

@@ -25,7 +25,6 @@ OnRefused = Callable[[int, str, str], None]
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 PING, PONG = 15.0, 10.0
 """How often we ask whether the other side is there, and how long it has to say so, s."""
-HEAD_END = b"\r\n\r\n"
 STABLE = 10.0
 """A connection that lived this long, s, starts the backoff anew."""
 
@@ -43,14 +42,13 @@ class Socket(ClientConnection):
         self._on_text = on_text
         self._parts: list[bytes] = []
         self._cutter: Cutter | None = None
-        """None while frames may begin anywhere: until the handshake is through, and where frames came with it."""
+        """None until it is known where frames begin."""
 
     def data_received(self, data: bytes) -> None:
         if self._cutter is None or self.protocol.state is not State.OPEN:
             super().data_received(data)
-            is_answer = data.startswith(b"HTTP/") and data.find(HEAD_END) == len(data) - len(HEAD_END)
-            if is_answer and self.protocol.state is State.OPEN:
-                self._cutter = Cutter()
+            if data.startswith(b"HTTP/") and self.protocol.state is State.OPEN:
+                self._cutter = Cutter.after(data.partition(b"\r\n\r\n")[2])
             return
         for is_text, piece in self._cutter.cut(data):
             if not is_text:
