@@ -95,7 +95,7 @@ class Arena:
         port = await self.sandbox.start()
         reach(self.sandbox.exchange, SYMBOL, Decimal(MIDDLE))
         for task in self.tasks.values():
-            text = msgspec.json.encode(msgspec.structs.replace(task, port=port)).decode()
+            text = msgspec.json.encode([msgspec.structs.replace(task, port=port)]).decode()
             command = [sys.executable, "-m", "benchmarks.rivals", text, "--loop", self.loop]
             self.children.append(subprocess.Popen(command, cwd=Path(__file__).parents[1]))
         end = time.monotonic() + 60

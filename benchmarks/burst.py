@@ -3,8 +3,8 @@
     python -m benchmarks.burst --bursts 50 --repeat 2 --json burst.json
 
 This process is the sandbox. Its prices jump through twenty orders at once and back: of one grid, of twenty grids on
-twenty instruments of one account, of twenty grids on one instrument and twenty accounts. The bare client, with one
-account, rests twenty orders at the same prices of other instruments and is asked in turns.
+twenty instruments of one account, of twenty grids on one instrument and twenty accounts. The bare client, with as
+many accounts, rests twenty orders at the same prices of other instruments and is asked in turns.
 """
 
 from __future__ import annotations
@@ -96,8 +96,9 @@ class Volley:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.room = Room([f"a{number:02}" for number in range(shape.accounts)], 2 * shape.instruments)
-        self.holders = {SERVICE: self.room.accounts, BARE: [BARE]}
+        rivals = [f"{BARE}{number}" for number in range(shape.accounts)]
+        self.room = Room([f"a{number:02}" for number in range(shape.accounts)], 2 * shape.instruments, rivals)
+        self.holders = {SERVICE: self.room.accounts, BARE: rivals}
         self.symbols = {
             SERVICE: self.room.symbols[: shape.instruments],
             BARE: self.room.symbols[shape.instruments :],
@@ -113,9 +114,12 @@ class Volley:
         for account in room.accounts:
             await room.rest(account, shape.levels * shape.instruments)
         await room.service.ask("reconciled", 60, bots=shape.grids)
-        homes = itertools.cycle(self.symbols[BARE])
-        lows = [shape.low(number) for number in range(FILLS)]
-        await room.rival([Pair(str(low), str(low + shape.step), next(homes), str(QTY)) for low in lows])
+        pairs: dict[str, list[Pair]] = {account: [] for account in self.holders[BARE]}
+        homes = itertools.cycle(itertools.product(self.holders[BARE], self.symbols[BARE]))
+        for number, (account, symbol) in zip(range(FILLS), homes, strict=False):
+            low = shape.low(number)
+            pairs[account].append(Pair(str(low), str(low + shape.step), symbol, str(QTY)))
+        await room.rival(pairs)
         for symbol in room.symbols:
             room.go(symbol, shape.bottom)
         await asyncio.sleep(2)

@@ -118,7 +118,7 @@ class Fair:
         for name, count in self._grids_of().items():
             await room.rest(name, count * LEVELS)
         await room.service.ask("reconciled", 600, bots=self.grids)
-        await room.rival([Pair(str(p.low), str(p.high), p.symbol, str(QTY)) for p in self.of(BARE)])
+        await room.rival({BARE: [Pair(str(p.low), str(p.high), p.symbol, str(QTY)) for p in self.of(BARE)]})
         for symbol in room.symbols:
             room.go(symbol, min(place.low for place in self.places if place.symbol == symbol))
             await asyncio.sleep(0.1)

@@ -48,7 +48,7 @@ class Grave:
     """A room in which the service is killed again and again."""
 
     def __init__(self, accounts: int, has_limits: bool) -> None:
-        self.room = Room([f"a{number:02}" for number in range(accounts)], GRIDS // accounts, has_limits)
+        self.room = Room([f"a{number:02}" for number in range(accounts)], GRIDS // accounts, (), has_limits)
         self.has_limits = has_limits
         self.is_low = False
 

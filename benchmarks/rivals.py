@@ -15,7 +15,7 @@ import hmac
 import signal
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Task(Struct, frozen=True):
     """What a client is started with."""
 
     name: str
+    """Its kind and its account's key; a number may follow."""
     port: int
     pairs: tuple[Pair, ...]
     """One, but for the bare client, which may have any number."""
@@ -270,9 +271,9 @@ RIVALS: dict[str, Callable[[Task], Awaitable[None]]] = {
 }
 
 
-async def until_told(task: Task) -> None:
-    """The client until SIGTERM."""
-    work = asyncio.ensure_future(RIVALS[task.name](task))
+async def until_told(tasks: Sequence[Task]) -> None:
+    """The client until SIGTERM, with one account or several."""
+    work = asyncio.gather(*(RIVALS[task.name.rstrip("0123456789")](task) for task in tasks))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await work
@@ -280,7 +281,7 @@ async def until_told(task: Task) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", help="JSON, as answer.py writes it")
+    parser.add_argument("tasks", help="JSON, as answer.py and room.py write it")
     parser.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop")
     given = parser.parse_args()
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
@@ -289,7 +290,7 @@ def main() -> None:
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(until_told(msgspec.json.decode(given.task, type=Task)))
+        runner.run(until_told(msgspec.json.decode(given.tasks, type=list[Task])))
 
 
 if __name__ == "__main__":

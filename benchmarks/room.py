@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,14 @@ def resident(pid: int) -> int:
 class Room:
     """A still made-up exchange without limits, our service with its accounts, and the bare client with its own."""
 
-    def __init__(self, accounts: Sequence[str], instruments: int, limits: bool = False) -> None:
+    def __init__(
+        self, accounts: Sequence[str], instruments: int, rivals: Sequence[str] = (BARE,), limits: bool = False
+    ) -> None:
         self.accounts = list(accounts)
         self.symbols = listing.symbols(instruments)
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
-        names = [*accounts, BARE]
+        names = [*accounts, *rivals]
         self.sandbox = Sandbox(
             Options(
                 accounts=tuple(Opening(name, SECRET, Decimal(10_000_000)) for name in names),
@@ -87,11 +89,13 @@ class Room:
         except (Gone, TimeoutError):
             raise SystemExit(f"the service did not start; {self._errors()}") from None
 
-    async def rival(self, pairs: Sequence[Pair]) -> None:
-        """Start the bare client with these orders, and wait until they rest."""
-        text = msgspec.json.encode(Task(BARE, self.port, tuple(pairs))).decode()
-        self._bare = subprocess.Popen([sys.executable, "-m", "benchmarks.rivals", text], cwd=ROOT)
-        await self.rest(BARE, len(pairs))
+    async def rival(self, pairs: Mapping[str, Sequence[Pair]]) -> None:
+        """Start the bare client with these orders by account, and wait until they rest."""
+        tasks = [Task(account, self.port, tuple(each)) for account, each in pairs.items()]
+        command = [sys.executable, "-m", "benchmarks.rivals", msgspec.json.encode(tasks).decode()]
+        self._bare = subprocess.Popen(command, cwd=ROOT)
+        for account, each in pairs.items():
+            await self.rest(account, len(each))
 
     async def rest(self, account: str, orders: int, seconds: float = 120) -> None:
         """Until so many orders of `account` rest; SystemExit where they never do."""

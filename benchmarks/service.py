@@ -28,6 +28,7 @@ from trading.gateways.catalog import local, open_gateway
 from trading.live.desk import Desk
 from trading.model import Environment
 from trading.ports import Account, Credentials, Gateway
+from trading.views import Declined
 
 OWNER = 1
 SECRET = "benchmarksecret"
@@ -99,16 +100,24 @@ class Verbs:
         queues: dict[str, list[dict[str, Any]]] = {}
         for bot in bots:
             queues.setdefault(bot.pop("account"), []).append(bot)
-        async with asyncio.TaskGroup() as group:
-            for account, wanted in queues.items():
-                group.create_task(self._create(account, wanted))
+        await asyncio.gather(*(self._create(account, wanted) for account, wanted in queues.items()))
         return time.perf_counter() - began
 
     async def _create(self, account: str, bots: list[dict[str, Any]]) -> None:
         for raw in bots:
-            texts = {name: str(value) for name, value in raw.items()}
-            number = await self._desk.create(OWNER, self._accounts[account], texts, f"{account}:{raw['symbol']}")
+            while not await self._made(account, raw):
+                await asyncio.sleep(5)
+
+    async def _made(self, account: str, raw: dict[str, Any]) -> bool:
+        """Whether the bot runs; not while the exchange's budgets are used up."""
+        try:
+            number = await self._desk.create(OWNER, self._accounts[account], raw, f"{account}:{raw['symbol']}")
             await self._desk.start(number, OWNER, confirmed=True)
+        except Declined as no:
+            if any(refusal.code not in ("venue_down", "start_refused") for refusal in no.refusals):
+                raise
+            return False
+        return True
 
     async def reconciled(self, bots: int) -> int:
         """When so many bots agree with the exchange: by the machine's monotonic clock, ns."""

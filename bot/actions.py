@@ -79,6 +79,9 @@ class Actions:
         return await self._done(reader, it, "done_resetting", "RESETTING")
 
     async def _stop(self, reader: Reader, it: Card, argument: str) -> Reply:
+        if argument == "flat" and it.position:  # what to do with it was not asked
+            asked = await self._pages.ask_stop(reader, Press("ask_stop", it.id))
+            return Reply(asked.with_notice("⚠️ " + say("stop_moved")), outcome="asked again")
         await self._desk.stop(it.id, reader.id, close=argument == "close")
         return await self._done(reader, it, "done_stopping", "STOPPING")
 

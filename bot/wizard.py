@@ -16,6 +16,7 @@ from bot.form import Draft
 from bot.menu import Press, Screen, button
 from bot.pages import Pages, Reply, declined
 from bot.screens import preview, wizard
+from bot.screens.home import LIVE
 from bot.seals import nonce
 from bot.words import say
 from storage import drafts
@@ -251,7 +252,21 @@ class Wizard:
     # ------------------------------------------------------------------ screens
 
     async def show(self, reader: Reader, draft: Draft) -> Screen:
-        """The question the draft stands at, with what the desk knows about it."""
+        """The question the draft stands at, and whether another grid stands in its way."""
+        screen = await self._question(reader, draft)
+        taken = self._taken(draft) if draft.step in ("direction", form.PREVIEW) else None
+        return screen if taken is None else screen.with_notice("⚠️ " + words.refusal(taken))
+
+    def _taken(self, draft: Draft) -> Refusal | None:
+        """What the desk would say at the start: one account carries one grid per symbol."""
+        symbol = draft.fields.get("symbol")
+        for it in self._desk.cards():
+            if (it.account, it.symbol) == (draft.account, symbol) and it.status in LIVE:
+                return Refusal("instrument_taken", {"symbol": it.symbol, "bot": str(it.id)})
+        return None
+
+    async def _question(self, reader: Reader, draft: Draft) -> Screen:
+        """The question alone, with what the desk knows about it."""
         accounts = self._pages.accounts(reader)
         here = next((account for account in accounts if account.id == draft.account), None)
         if here is None:

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import islice, repeat
 from operator import le, lt
 from pathlib import Path
@@ -258,8 +259,8 @@ def _parquet(file: str) -> Iterator[Stretch]:
 
 
 def _text(value: object) -> str:
-    """A cell as its text; an instant as ms."""
-    stamp = getattr(value, "timestamp", None)
-    if stamp is not None:
-        return str(round(stamp() * 1000))
+    """A cell as its text; an instant as ms, in UTC where it names no zone."""
+    if isinstance(value, datetime):
+        instant = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        return str(round(instant.timestamp() * 1000))
     return repr(value) if isinstance(value, float) else str(value)

@@ -103,7 +103,7 @@ def stop(card: Card, seal: Seal) -> Screen:
     keep = Press("stop", card.id, "keep")
     if not card.position:
         lines.append(say("confirm_stop_flat"))
-        actions = [seal(say("b_stop_flat"), keep, "danger")]
+        actions = [seal(say("b_stop_flat"), Press("stop", card.id, "flat"), "danger")]
     else:
         floating = numbers.gain(card.unmatched, card.quote)
         lines.append(say("confirm_stop_2", position=holding(card), floating=floating))

@@ -36,6 +36,7 @@ QUESTIONS: dict[str, str] = {
     "confirm_stop_keep": "Keep: the position stays open on the exchange and nobody watches it.",
     "confirm_stop_close": "Close: it is closed by a market order at about {price}.",
     "confirm_stop_flat": "There is no position to close.",
+    "stop_moved": "Since you were asked, the grid has traded and holds a position. Nothing was stopped yet.",
     "confirm_start_kept": "Its last run left a position: {position}.",
     "confirm_start_carry": "Keep: the grid takes it over, and the market order only makes up the difference.",
     "confirm_start_close": "Close first: it is closed by a market order at about {price}.",

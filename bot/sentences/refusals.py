@@ -82,6 +82,10 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     "close_to_upper": ("The price {price} is only {distance} under the upper price {upper}: little room to rise.",),
     "close_to_lower": ("The price {price} is only {distance} over the lower price {lower}: little room to fall.",),
     "margin_short": ("From {price} onwards the grid's margin no longer suffices for every order: some would wait.",),
+    "liquidation_after_return": (
+        "Once the price has crossed the whole range and come back, every lot is held at its own level:"
+        " the position could then be liquidated at {liquidation}, before {limit} is reached.",
+    ),
     "more_grids_than_orders": ("Of {grids} grids at most {most} rest as orders at once, nearest first.",),
     "neutral_is_equal": ("A neutral grid always uses equal amounts.",),
     # the backtest

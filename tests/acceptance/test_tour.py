@@ -191,7 +191,7 @@ def few(tour: Tour) -> None:
     """The screens that tell most, in the other three looks."""
     tour.say("/start", "running of", shot="13-home")
     tour.say("/grid 1", "Grid profit", shot="15-card")
-    tour.say("/new BTCUSDT neutral 58000-72000 40 4000u 5x", "Net profit per grid", shot="08-preview")
+    tour.say("/new ETHUSDT neutral 2800-3600 40 2000u 5x sl=2600 sl=3800", "Net profit per grid", shot="08-preview")
     tour.say("/cancel", "ancelled")
     tour.say("/stop 1", "Stop BTCUSDT", shot="25-stop")
 

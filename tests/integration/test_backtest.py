@@ -173,7 +173,7 @@ def test_brackets_bring_margin_and_liquidation(tape: Path, tmp_path: Path) -> No
     [
         (("none.csv", "--grid", GRID), "none.csv"),
         (("{tape}", "--grid", "BTCUSDT neutral 60000-70000 10"), "nvestment"),
-        (("{tape}", "--grid", "BTCUSDT neutral 60000-70000 10 20u"), "minimum"),
+        (("{tape}", "--grid", "BTCUSDT neutral 60000-70000 10 20u"), "too small"),
         (("{tape}", "--grid", GRID, "--fill", "never"), "--fill"),
         (("{tape}", "--grid", GRID, "--tick", "-1"), "--tick"),
         (("{tape}", "--grid", GRID, "--funding", "none.csv"), "none.csv"),
@@ -182,8 +182,8 @@ def test_brackets_bring_margin_and_liquidation(tape: Path, tmp_path: Path) -> No
         (("{tape}", "--grid", GRID, "--plot", "out.foo"), ".png"),
         (("{tape}", "--grid", GRID, "--funding", "{tape}"), "funding_rate"),
         (("{tape}", "--grid", "BTCUSDT neutral"), "Grids is missing. Investment is missing."),
-        (("{tape}", "--grid", "BTCUSDT long 60000-70000 10 5000u sl=59999.96"), "59,999.96"),
-        (("{tape}", "--grid", GRID, "--leverage", "3"), "No such option: --leverage. See"),
+        (("{tape}", "--grid", "BTCUSDT long 60000-70000 10 5000u sl=59999.96"), "60,000"),
+        (("{tape}", "--grid", GRID, "--leverage", "3"), "No such option: --leverage"),
         (("{tape}",), "Missing option '--grid'. See"),
         (("--grid", GRID), "Missing argument"),
         (("{tape}", "--grid"), "requires an argument"),
@@ -191,6 +191,12 @@ def test_brackets_bring_margin_and_liquidation(tape: Path, tmp_path: Path) -> No
 )
 def test_a_mistake_is_one_clear_line(tape: Path, arguments: tuple[str, ...], word: str) -> None:
     assert word in refused(*(each.format(tape=tape) for each in arguments))
+
+
+def test_parquet_without_its_package_says_what_to_install(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    told = refused(tape.rename(tape.with_suffix(".parquet")), "--grid", GRID)
+    assert "pip install pyarrow" in told and "tape.parquet" in told
 
 
 @needs_data

@@ -222,6 +222,16 @@ async def test_the_exchange_being_down_keeps_the_draft(house: House) -> None:
         await house.hand.types("40", "Free for a new grid")
 
 
+async def test_a_grid_that_stands_in_the_way_is_named_before_anything_is_filled_in(house: House) -> None:
+    house.desk.put(a_card(7))
+    async with house.open():
+        screen = await house.hand.types("/new BTCUSDT", "Which way")
+        assert "Grid #7 trades BTCUSDT on this account already" in screen["text"]
+        screen = await house.hand.types("/new BTCUSDT neutral 58000-72000 40 5000u", "Net profit per grid")
+        assert "Grid #7 trades BTCUSDT on this account already" in screen["text"]
+        assert "Grid #7" not in (await house.hand.types("/new ETHUSDT", "Which way"))["text"]
+
+
 async def test_more_than_is_free_is_refused_where_it_is_asked_for(house: House) -> None:
     async with house.open():
         await house.hand.types("/new BTCUSDT neutral 58000-72000 40", "How much do you invest")
@@ -270,6 +280,17 @@ async def test_a_symbol_names_the_grid_to_look_at_or_to_stop(house: House) -> No
         await house.hand.types("/grid btc", "Orders resting")
         await house.hand.types("/stop BTCUSDT", "Stop BTCUSDT neutral #1")
         assert (await house.hand.types("/stop eth", "Which grid"))["buttons"][0] == ["🟢 BTCUSDT neutral #1"]
+
+
+async def test_a_position_that_came_since_the_question_is_asked_about(house: House) -> None:
+    house.desk.put(a_card(1, position=Decimal(0)))
+    async with house.open():
+        screen = await house.hand.types("/stop 1", "There is no position to close")
+        house.desk.put(a_card(1))
+        screen = await house.hand.presses(screen, "Stop now", "the grid has traded and holds a position")
+        assert not house.desk.calls
+        await house.hand.presses(screen, "Stop, close position", "Stopped")
+    assert house.desk.calls == [("stop", 1, True)]
 
 
 async def test_stop_without_a_number_asks_which(house: House) -> None:

@@ -51,6 +51,37 @@ async def test_panic_stops_a_bot_that_is_just_being_started(bench):
         assert bench.orders() == []
 
 
+class Slow:
+    """A gateway that does not answer how much money there is until it may."""
+
+    def __init__(self, gateway: object) -> None:
+        self._gateway = gateway
+        self.may = asyncio.Event()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._gateway, name)
+
+    async def balances(self) -> object:
+        await self.may.wait()
+        return await self._gateway.balances()
+
+
+async def test_panic_waits_for_no_plan_that_is_being_made(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.desk.create(1, bench.account, GRID | {"trigger": "63000"}, "a")
+        await bench.desk.start(bot, 1, confirmed=True)
+        one = bench.desk.roster.worker(bench.account)
+        slow = one.gateway = Slow(one.gateway)
+        await bench.to("62900")
+        await bench.until(bench.desk.roster.bot(bot).busy.locked)
+        assert await asyncio.wait_for(bench.desk.panic(bench.account, 1, close=True), 2) == [bot]
+        slow.may.set()
+        await bench.until(lambda: not bench.desk.roster.bot(bot).busy.locked())
+        assert bench.desk.card(bot).status == "STOPPED"
+        assert bench.orders() == []
+
+
 async def test_panic_names_no_bot_whose_start_was_declined(bench):
     async with opened(bench):
         await bench.to("65000")
@@ -190,3 +221,20 @@ async def test_a_session_that_breaks_again_and_again_is_built_again_ever_later(b
             rests.append(D(str(bench.desk.roster.bot(bot).wait)))
             await break_session(bench, bot)
         assert rests[1] * 2 == rests[2]
+
+
+# ------------------------------------------------------------------ clocks
+
+
+@pytest.mark.parametrize("skew", [120_000, -120_000])
+async def test_waits_are_measured_by_the_clock_of_the_exchange(bench, skew):
+    await bench.fault(skew=skew)
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        refusal = {"kind": "refuse", "on": "order.place", "code": -1008, "msg": "Request throttled.", "count": 2}
+        await bench.fault(next=[refusal])
+        await bench.to("63900")
+        await bench.until(lambda: bench.desk.card(bot).fills == 1 and len(bench.orders()) == 10)
+        await bench.desk.stop(bot, 1, close=True)
+        await bench.until(lambda: bench.desk.card(bot).status == "STOPPED")

@@ -169,7 +169,7 @@ async def test_every_command_and_press_is_on_record_with_what_came_of_it(house: 
         (stop,) = [entry for entry in entries if entry[0] == "stop"]
         assert stop[1] == "#1 keep" and "shown" not in stop[2]
         screen = await house.hand.types("/audit", "Audit")
-        assert f"{OWNER} · /stop 99: declined: no_such_bot" in screen["text"]
+        assert f"{OWNER} · /stop 99: declined: no such bot" in screen["text"]
         await house.hand.pressed(screen, "CSV")
         async with asyncio.timeout(5):
             while not house.chat.store.state.files:

@@ -104,13 +104,18 @@ async def main(openings: tuple[Opening, ...], seed: int, pause: float, has_limit
         venue = sandbox.exchange.venue
         return {opening.key: [order.client_id for order in venue.open_orders(opening.key)] for opening in openings}
 
+    async def prices() -> dict[str, tuple[str, str]]:
+        """Best bid and ask by symbol: the judge, who asks often, leaves the budget of the address to the service."""
+        venue = sandbox.exchange.venue
+        return {symbol: (str(venue.bid(symbol)), str(venue.ask(symbol))) for symbol in LISTINGS}
+
     async def done_by_hand(account: str, symbol: str) -> str:
         """What market orders by hand have left, signed."""
         trades = sandbox.exchange.venue.trades(account, symbol)
         return str(sum((t.side.sign * t.qty for t in trades if t.client_id.startswith("trade-")), Decimal(0)))
 
     verbs: dict[str, Any] = {"where": where, "go": go, "halt": halt, "expire": expire, "resting": resting}
-    verbs["done_by_hand"] = done_by_hand
+    verbs |= {"done_by_hand": done_by_hand, "prices": prices}
     moving = asyncio.create_task(mover.run())
     try:
         await serve(verbs)

@@ -242,6 +242,8 @@ class Run:
         else:
             await self._kill()
         await asyncio.sleep(self.chance.choice((0.0, 0.0, self.chance.uniform(0, 4))))
+        if self.chance.random() < 0.3:
+            await self.fund()
         await self.service.spawn()
         if self.chance.random() < 0.35:
             await asyncio.sleep(self.chance.uniform(0.3, 3))
@@ -343,7 +345,7 @@ class Run:
             self.note("no foreign order: the exchange refuses")  # maintenance, or a fault meant for the service
 
     async def fund(self) -> None:
-        """A settlement now: not while the service is away, for it looks for missed ones around full hours only."""
+        """A settlement, whether the service is awake or not."""
         symbol, rate = self.chance.choice(list(LISTINGS)), self.chance.choice(("0.0001", "-0.0002"))
         async with self.clients[ACCOUNTS[0]].http.post(
             f"{self.base}/sandbox/market", json={"funding": {"symbol": symbol, "rate": rate}}
@@ -417,8 +419,7 @@ class Run:
         ):
             return ["orders still move"]
         prices = {
-            row["symbol"]: (Decimal(row["bidPrice"]), Decimal(row["askPrice"]))
-            for row in await self.clients[ACCOUNTS[0]].get("/fapi/v1/ticker/bookTicker")
+            symbol: (Decimal(bid), Decimal(ask)) for symbol, (bid, ask) in (await self.exchange.ask("prices")).items()
         }
         found: list[str] = []
         for name in ACCOUNTS:

@@ -6,8 +6,10 @@ import gzip
 import os
 import pickle
 import sys
+import time
 import zipfile
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -183,6 +185,24 @@ def test_parquet_without_its_package_says_so(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(TapeError) as caught:
         list(read([tmp_path / "a.parquet"]))
     assert caught.value.code == "no_pyarrow"
+
+
+def test_an_instant_of_parquet_that_names_no_zone_is_utc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is an extra")
+    from pyarrow import parquet
+
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    noon = datetime(2024, 3, 10, 12)  # noqa: DTZ001 - as pandas writes it
+    prices = {name: ["1", "1"] for name in ("open", "high", "low", "close", "volume")}
+    table = pyarrow.table({"open_time": [noon, noon + timedelta(minutes=1)], **prices})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    try:
+        (stretch,) = read([tmp_path / "a.parquet"])
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert list(stretch.times) == [1710072000000, 1710072060000]
 
 
 def test_parquet_reads_like_text(tmp_path: Path) -> None:

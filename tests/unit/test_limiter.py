@@ -189,3 +189,13 @@ def test_overload_doubles_the_pause_of_openings_up_to_a_bound_and_forgets_after_
     now += 5 * Overload.LONGEST
     limiter.overload.hit(now)
     assert limiter.order_wait(now) == 250
+
+
+def test_what_was_reserved_and_not_needed_is_given_back_but_never_more_than_is_used() -> None:
+    weight = Weight(100)
+    weight.take(0, 90)
+    weight.take(10, -5)
+    assert weight.wait(20, 5, is_urgent=False) == 0
+    weight.take(60_000, -5)
+    weight.take(60_000, 90)
+    assert weight.wait(60_001, 1, is_urgent=False) > 0

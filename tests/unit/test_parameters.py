@@ -22,6 +22,7 @@ from trading.parameters import (
     parse_line,
     read,
     read_file,
+    symbols_meant,
 )
 from trading.views import Declined
 
@@ -387,3 +388,9 @@ def test_any_file_is_read_or_declined_with_known_codes(text: str) -> None:
         read_file(text)
     except Declined as declined:
         codes(declined)
+
+
+@pytest.mark.parametrize("text", ["btc", " BTCUSDT ", "btc/usdt", "BTC/USDT:USDT", "binance:BTC-USDT-PERP", "BTC-USDT"])
+def test_a_symbol_may_be_typed_as_people_do(text: str) -> None:
+    assert "BTCUSDT" in symbols_meant(text)
+    assert "BTCUSDC" not in symbols_meant(text)[: symbols_meant(text).index("BTCUSDT")]

@@ -272,6 +272,12 @@ def test_a_hopeless_investment_has_only_one_way_out() -> None:
     assert refused("BTCUSDT 58000-72000 40 1u")["below_minimum"]["most_grids"] == ""
 
 
+def test_a_smaller_count_that_is_offered_earns_its_fees_too() -> None:
+    most = int(refused("BTCUSDT short 62000-64480 100 6750u", "64000")["below_minimum"]["most_grids"])
+    assert passes(f"BTCUSDT short 62000-64480 {most} 6750u", "64000")
+    assert refused(f"BTCUSDT short 62000-64480 {most + 1} 6750u", "64000").keys() == {"no_profit"}
+
+
 def test_custom_levels_have_no_smaller_count_to_offer() -> None:
     values = refused("BTCUSDT spacing=custom levels=60000,61000,63000,64000 100u")["below_minimum"]
     assert values["most_grids"] in ("", "0")
@@ -355,6 +361,21 @@ def test_more_grids_than_orders_may_rest_is_a_warning() -> None:
     assert make("BTCUSDT 50000-75000 300 500000u", brackets=None).plan.max_open_orders == 300
 
 
+@pytest.mark.parametrize("brackets", [BRACKETS, None])
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("BTCUSDT long 58000-72000 20 5000u sl=57999.96", "stop_not_below"),
+        ("BTCUSDT short 58000-72000 20 5000u sl=72000.01", "stop_not_above"),
+        ("BTCUSDT neutral 58000-72000 20 5000u sl=57999.99 sl=75000", "stop_not_below"),
+    ],
+)
+def test_a_stop_that_rounding_puts_on_the_bound_is_refused_in_backtests_too(
+    line: str, code: str, brackets: tuple[Bracket, ...] | None
+) -> None:
+    assert code in refused(line, "65000", brackets=brackets)
+
+
 # --------------------------------------------------------------------------- liquidation and margin
 
 
@@ -387,6 +408,11 @@ def test_bounds_that_leave_too_little_room_for_the_levels_are_no_way_out() -> No
     values = refused("BTCUSDT long 58000-62100 400 500000u 25x", "62000", instrument=coarse)["liquidation_inside"]
     assert values["narrower"] == "", "400 levels do not fit into what is left"
     assert passes(f"BTCUSDT long 58000-62100 400 500000u {values['leverage']}x", "62000", instrument=coarse)
+
+
+def test_a_bound_at_which_the_steps_do_not_pay_their_fees_is_no_way_out() -> None:
+    values = refused("BTCUSDT long 58000-64000 80 50000u 25x post_only=off")["liquidation_inside"]
+    assert values["narrower"] == "", "80 levels in what is left are under twice the taker fee apart"
 
 
 def test_custom_levels_have_no_narrower_bound_to_offer() -> None:
@@ -553,3 +579,32 @@ def test_the_decimal_context_of_the_process_changes_nothing() -> None:
         assert planning.make(
             params(line), BTC, D("64321.05"), brackets=BRACKETS, available=RICH, wallet_free=RICH, chat=True
         ) == expected  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "price", "limit"),
+    [
+        ("BTCUSDT long 58000-72000 20 5000u 10x", "60000", "58000.0"),
+        ("BTCUSDT long 58000-72000 20 5000u 8x sl=56500", "60000", "56500.0"),
+        ("BTCUSDT short 58000-72000 20 5000u 10x", "70000", "72000.0"),
+    ],
+)
+def test_a_grid_that_would_be_liquidated_after_a_way_there_and_back_is_warned_of(
+    line: str, price: str, limit: str
+) -> None:
+    found = warned(line, price)["liquidation_after_return"]
+    assert found["limit"] == limit
+    for calm in (" margin=cross", " initial=off"):
+        assert "liquidation_after_return" not in (warned(line + calm, price) if passes(line + calm, price) else {})
+    assert "liquidation_after_return" not in warned(line.replace("10x", "4x").replace("8x", "4x"), price)
+    assert "liquidation_after_return" not in warned(
+        line.replace("long", "neutral").replace("short", "neutral"), "65000"
+    )
+
+
+def test_what_is_liquidated_after_the_return_is_every_lot_at_its_own_level() -> None:
+    found = warned("BTCUSDT long 58000-72000 20 5000u 10x", "60000")["liquidation_after_return"]
+    made = make("BTCUSDT long 58000-72000 20 5000u 10x", "60000").plan
+    held = sum(made.quantities)
+    cost = sum(qty * level for qty, level in zip(made.quantities, made.levels, strict=False))
+    assert D(found["liquidation"]) == round((cost / 10 - cost) / (held * D("0.004") - held), 1)  # 58,437 inside

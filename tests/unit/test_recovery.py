@@ -5,7 +5,8 @@ from decimal import Decimal as D
 import msgspec
 import pytest
 
-from tests.unit.pit import Pit, neutral, plan
+from tests.unit.pit import BTC, Pit, neutral, plan
+from trading.core.engine import Engine
 from trading.core.lifecycle import LIVE, IllegalMove, Status
 from trading.core.orders import OrderStatus
 from trading.core.venue import OrderRequest
@@ -30,6 +31,7 @@ from trading.messages import (
     Uncertain,
 )
 from trading.model import ClientOrderId, Direction, OrderType, Role, Side, TimeInForce
+from trading.strategies.grid import Grid
 
 
 def filled(pit: Pit, slot, turn: int, trade: int, side: Side, price: str) -> Filled:
@@ -303,3 +305,31 @@ def test_an_order_that_ended_while_the_line_was_down_is_asked_for_again_under_it
     pit.settle()
     assert pit.engine.orders[4].cid.turn == 1
     pit.check()
+
+
+def test_a_venue_that_knows_but_one_of_our_orders_has_not_forgotten_us():
+    pit = Pit(neutral())
+    pit.start()
+    rested = pit.engine.kept.rested
+    snap = pit.broker.snapshot(pit.engine.request(), pit.now)
+    orders = tuple(each for each in snap.orders if each.cid != rested)
+    snap = msgspec.structs.replace(snap, orders=orders, absent=frozenset({rested}))
+    assert [i.cid for i in pit.engine.handle(snap) if isinstance(i, Place)] == [rested]
+    assert pit.engine.status is Status.RUNNING
+
+
+def test_cancels_of_a_pause_that_nobody_lived_to_hear_of_were_our_own_after_a_resume():
+    pit = Pit(plan(Direction.NEUTRAL))
+    pit.start()
+    pit.handle(Pause(pit.now))
+    assert pit.resting() == []
+    saved = Engine.read(pit.engine.checkpoint())
+    pit.broker.take()  # killed before the cancels were told
+    pit.engine = Engine("abcd", 7, BTC, checkpoint=saved, strategy=Grid.unpack(saved.strategy, "abcd", 7))
+    pit.now += 5000
+    pit.handle(Resume(pit.now))
+    pit.quote()
+    pit.snapshot()
+    pit.settle()
+    assert pit.engine.status is Status.RUNNING
+    assert len(pit.resting()) == 10

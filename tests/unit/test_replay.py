@@ -205,6 +205,18 @@ class TestEnds:
         found = run(self.LONG, flat(65000, 72000))
         assert (found.reason, found.position, found.fills) == ("take_profit", 0, 5)
 
+    @pytest.mark.parametrize(
+        ("line", "price"),
+        [
+            ("BTCUSDT long 60000-70000 10 per_order=0.010 sl=59000", 58000),
+            ("BTCUSDT short 60000-70000 10 per_order=0.010 sl=71000 tp=59000", 58500),
+            (TEN + " sl=59000 sl=71000", 71500),
+        ],
+    )
+    def test_a_start_beyond_its_own_stop_ends_at_the_first_open(self, line: str, price: int) -> None:
+        found = run(line, candles(f"{price} 72000 58000 65000", "65000 69000 61000 65000"))
+        assert (found.status, found.fills, found.position) == (Status.FINISHED, 0, 0)
+
     def test_a_short_stops_above(self) -> None:
         found = run("BTCUSDT short 60000-70000 10 per_order=0.010 sl=71000", flat(65000, 71000, 60000))
         assert (found.reason, found.position) == ("stop_loss", 0)

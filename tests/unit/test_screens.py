@@ -232,7 +232,7 @@ def test_stop_spells_out_both_ways_and_seals_them() -> None:
 
 def test_stop_of_a_flat_grid_has_one_way() -> None:
     shown = confirm.stop(a_card(position=Decimal(0)), seal)
-    assert [b.press.argument for row in shown.rows for b in row if b.press.verb == "stop"] == ["keep"]
+    assert [b.press.argument for row in shown.rows for b in row if b.press.verb == "stop"] == ["flat"]
 
 
 def test_a_live_start_says_that_the_money_is_real() -> None:

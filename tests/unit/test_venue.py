@@ -91,6 +91,13 @@ class TestTimeInForce:
         assert isinstance(event, OrderUpdate)
         assert (event.execution, event.trade, event.bid_notional) == (Execution.NEW, None, D("640"))
 
+    def test_an_order_that_is_only_checked_leaves_no_trace(self) -> None:
+        venue = quoted()
+        assert venue.check("a", limit(BUY, "60000"), 2) == D("0.01")
+        with pytest.raises(VenueError, match="-5022"):
+            venue.check("a", limit(BUY, "65000", tif=GTX), 2)
+        assert venue.drain() == [] and venue.all_orders("a") == []
+
     def test_a_crossing_limit_order_takes_at_the_better_price_and_pays_the_taker_fee(self) -> None:
         venue = quoted()
         order = venue.place("a", limit(BUY, "65010"), 2)

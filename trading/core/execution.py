@@ -10,6 +10,10 @@ from trading.messages import Accepted, CancelRefused, Closed, Filled, Foreign, F
 from trading.model import ZERO, Role, Slot
 from trading.ports import Booked
 
+_WORKING = OrderStatus.WORKING
+_CLOSE = Role.CLOSE
+# reading a member off its Enum is slow, and these are asked for at every fill
+
 CANCEL_STORM = 3
 """So many orders cancelled by somebody else within a minute pause the bot."""
 CLOSURES = {"autoclose-": "liquidated", "adl_autoclose": "deleveraged", "settlement_autoclose-": "delisted"}
@@ -24,7 +28,7 @@ def on_accepted(state: State, event: Accepted) -> None:
     order.take(event, event.time)
     order.order_id = event.order_id
     state.kept.rested = event.cid
-    if order.status is OrderStatus.WORKING:
+    if order.status is _WORKING:
         placing.diff(state, (event.cid.slot,))
 
 
@@ -47,7 +51,7 @@ def count(state: State, fill: Filled) -> list[Slot]:
     state.learn(fill)
     key = fill.cid.slot
     order = state.mine(fill.cid)
-    if key is Role.CLOSE:
+    if key is _CLOSE:
         _count_close(state, fill, order)
     ended = _fill(state, order, fill) if order is not None else None
     changed = _step(state, key, fill)
@@ -73,7 +77,7 @@ def _fill(state: State, order: Order, fill: Filled) -> Closed | None:
 def _step(state: State, key: Slot, fill: Filled) -> list[Slot]:
     """The strategy's step for a fill, and what to tell where it made an order complete."""
     strategy, teller, turn = state.strategy, state.teller, fill.cid.turn
-    if strategy is None or key is Role.CLOSE:
+    if strategy is None or key is _CLOSE:
         return [key]
     is_known_over = strategy.turn(key) > turn
     changed = list(strategy.step(fill))
@@ -121,7 +125,7 @@ def on_closed(state: State, event: Closed) -> None:
 
 def judge(state: State, order: Order, event: Closed) -> Closed:
     """An order cancelled though we did not ask was cancelled by somebody else."""
-    asked = order.status is OrderStatus.CANCELLING or not state.is_active
+    asked = order.status is OrderStatus.CANCELLING or not state.is_active or event.time < state.kept.resumed
     if event.reason is Reason.CANCELLED and not asked and order.status is not OrderStatus.DOUBT:
         return Closed(event.time, event.cid, Reason.CANCELLED_ELSEWHERE, event.executed)
     return event

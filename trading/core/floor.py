@@ -235,15 +235,15 @@ class Floor:
         """Book one side of one execution, the last of the market's trade ids; `fee` None: by the rates."""
         account = self.accounts[order.account]
         holding = account.holdings[order.symbol]
-        market = holding.market
+        market, side = holding.market, order.side
         whole = qty == order.qty - order.executed
         if order.order_id in holding.open:
             if not whole:
                 holding.count(order, -qty)
             else:
                 holding.drop(order)
-                market.shelf(order.side).remove(order)
-        realized = holding.fill(order.side, price, qty, now)
+                market.shelf(side).remove(order)
+        realized = holding.fill(side, price, qty, now)
         notional = price * qty
         if fee is None:
             fee = booked(notional * (market.instrument.maker_fee if maker else market.instrument.taker_fee))
@@ -260,7 +260,7 @@ class Floor:
             order.client_id,
             order.account,
             order.symbol,
-            order.side,
+            side,
             price,
             qty,
             fee,

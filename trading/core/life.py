@@ -9,6 +9,9 @@ from trading.core.state import PATIENCE, State
 from trading.messages import Begin, Edit, Fail, NoticeKind, Pause, PlaceAgain, Reason, Reset, Resume, Start, Stop
 from trading.model import Role
 
+_RUNNING = Status.RUNNING
+# reading a member off its Enum is slow, and these are asked for at every event
+
 
 def move(state: State, to: Move, reason: str = "") -> None:
     """Take one step on the table; IllegalMove, and nothing changed, where it has none."""
@@ -114,7 +117,7 @@ def pause(state: State, reason: str) -> None:
 
 def on_resume(state: State, command: Resume) -> None:
     resume(state)
-    state.kept.rested = None
+    state.kept.resumed, state.kept.rested = command.time, None
     state.holds.release_all()
     assert state.strategy is not None
     state.strategy.obey(command)
@@ -152,7 +155,7 @@ def progress(state: State) -> None:
     if not state.is_synced or strategy is None:
         return
     status = state.kept.status
-    if status is Status.RUNNING and not strategy.has_given_up:
+    if status is _RUNNING and not strategy.has_given_up:
         return  # nothing to do of itself: what every fill comes to
     if state.winds_down:
         if not state.orders and not state.strays:

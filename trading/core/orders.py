@@ -16,6 +16,8 @@ from trading.model import ZERO, ClientOrderId, OrderType, Side, Target
 
 
 class OrderStatus(Enum):
+    __hash__ = object.__hash__  # asked for at every event, and that of Enum runs in Python
+
     SENT = "sent"
     """On its way; no answer yet."""
     WORKING = "working"

@@ -13,16 +13,22 @@ from trading.model import ZERO, ClientOrderId, OrderType, Role, Side, Slot, Targ
 from trading.ports import Waits
 
 Wish = Target | Waits | None
+_WORKING = OrderStatus.WORKING
+_CLOSE = Role.CLOSE
+_OPEN = Role.OPEN
+_GTX = TimeInForce.GTX
+_BUY = Side.BUY
+# reading a member off its Enum is slow, and these are asked for at every fill
 _CANCEL = Cancel("", ClientOrderId("", 0, 0, 0))
 
 
 def wish(state: State, key: Slot) -> Wish:
     """What should rest at `key` now, the state of the bot considered."""
-    if key is Role.CLOSE:
+    if key is _CLOSE:
         return closing(state)
     if state.strategy is None or not state.is_active:
         return None
-    if key is Role.OPEN and state.kept.status is Status.PAUSED:
+    if key is _OPEN and state.kept.status is Status.PAUSED:
         return Waits(Reason.INITIAL_ORDER.value)
     return state.strategy.wish(key)
 
@@ -77,14 +83,14 @@ def _serve(state: State, key: Slot, wanted: Wish) -> None:
     if order is None:
         if isinstance(wanted, Target) and key not in state.holds:
             _place(state, key, wanted)
-    elif order.status is OrderStatus.WORKING and not (isinstance(wanted, Target) and order.serves(wanted)):
+    elif order.status is _WORKING and not (isinstance(wanted, Target) and order.serves(wanted)):
         order.take(_CANCEL, state.now)
         state.moves += 1
         state.intents.append(Cancel(state.instrument.symbol, order.cid))
 
 
 def _place(state: State, key: Slot, target: Target) -> None:
-    if target.tif is TimeInForce.GTX and crosses(state, target):
+    if target.tif is _GTX and crosses(state, target):
         state.holds.put(key, Reason.WOULD_CROSS)
         return
     cid, side, price, qty = target.cid, target.side, target.price, target.qty
@@ -98,6 +104,6 @@ def _place(state: State, key: Slot, target: Target) -> None:
 
 def crosses(state: State, target: Target) -> bool:
     """Whether a post-only order would surely be refused; unknown quotes do not cross."""
-    if target.side is Side.BUY:
+    if target.side is _BUY:
         return bool(state.ask) and target.price >= state.ask
     return bool(state.bid) and target.price <= state.bid

@@ -30,8 +30,6 @@ ACCOUNT, INSTALL, BOT = "tape", "tape", 1
 AMPLE = Decimal(10) ** 12
 """The wallet of an account that is taken as large enough."""
 EXACT = Context(prec=40, rounding=ROUND_HALF_EVEN)
-SPARE = 100
-"""So many counted fills are kept before they are forgotten: nobody will ask for them."""
 DAY = 86_400_000
 YEAR = 365 * DAY
 MINUTE = 60_000
@@ -135,6 +133,7 @@ class Replay:
             self._candles += len(stretch)
             self._time = int(stretch.times[-1])
             self._last = stretch.close(len(stretch) - 1)
+            self._forget()
 
     def _look(self, stretch: Stretch, at: int) -> None:
         assert self.trace is not None
@@ -167,13 +166,16 @@ class Replay:
 
     def _walk(self, stretch: Stretch, at: int) -> None:
         """One candle, point by point."""
-        time, length = int(stretch.times[at]), self._length
+        time, length, path = int(stretch.times[at]), self._length, stretch.path(at)
         is_due = bool(self._fundings) and self._fundings[-1][0] <= time + 3 * length // 4
         if is_due and at:  # its straight way from the last close
             self._price = stretch.close(at - 1)
-        for index, price in enumerate(stretch.path(at)):
-            if is_due or not self._low < price < self._high:
+        low, high = self._low, self._high
+        for index, price in enumerate(path):
+            if is_due or not low < price < high:
                 self._point(time + index * length // 4, price)
+                low, high = self._low, self._high
+        self._price = path[-1]
 
     def _point(self, now: int, price: Decimal) -> None:
         """A point of the path: the way to it, its fills, its stops, and what `total` is there."""
@@ -192,15 +194,12 @@ class Replay:
         if self._stops:
             self._judge(now, price)
         self._weigh()
-        self._sample(price)
-        self._bound()
-
-    def _sample(self, price: Decimal) -> None:
         total = self._rest + self._held * price
         if total > self._peak:
             self._peak = total
         elif self._peak - total > self._fall:
             self._fall = self._peak - total
+        self._bound()
 
     def _weigh(self) -> None:
         """`total` at any price is `rest` + `held` · price until the next fill or funding."""
@@ -221,8 +220,7 @@ class Replay:
         else:
             self._start(self._first, self._began)
         self._fundings = [row for row in self._fundings if row[0] > self._began]
-        self._weigh()
-        self._bound()
+        self._point(self._began, self._first)  # looked at whatever its neighbours: it may lie beyond a stop
         self._walk(stretch, 0)
         if self.trace is not None:
             self._look(stretch, 0)
@@ -262,7 +260,7 @@ class Replay:
         self._tell(self._quote(now))
         self._tell(Start(now))
         self._snapshot(now)
-        self._deliver(now)
+        self._deliver()
 
     def _go(self, now: int, price: Decimal) -> None:
         """The straight way to `price`, order by order."""
@@ -270,24 +268,24 @@ class Replay:
         while advance(symbol, price, now):
             if self._is_watched:
                 self._tell(self._quote(now))
-            self._deliver(now)
+            self._deliver()
         if self._is_watched:
             self._tell(self._quote(now))
             if self._engine.holds.by_slot:
                 self._tell(Tick(now))
-            self._deliver(now)
+            self._deliver()
 
     def _judge(self, now: int, price: Decimal) -> None:
         if self._engine.status not in OVER:
             self._tell(Mark(now, price))
-            self._deliver(now)
+            self._deliver()
 
     def _settle(self, time: int, rate: Decimal) -> None:
         """A funding at tape time, on the mark of the point before it."""
         if self._trigger is None:
             self._venue.reach(self._symbol, self._price, time)
             self._venue.settle_funding(self._symbol, rate, time)
-            self._deliver(time)
+            self._deliver()
 
     def _quote(self, now: int) -> Quote:
         price = self._venue.last(self._symbol)
@@ -307,7 +305,7 @@ class Replay:
         request: SnapshotRequest = self._engine.request()
         self._tell(self._broker.snapshot(request, now))
 
-    def _deliver(self, now: int) -> None:
+    def _deliver(self) -> None:
         """Until nothing more happens."""
         engine, tell = self._engine, self._tell
         is_answered = True
@@ -329,16 +327,18 @@ class Replay:
     def _note(self, event: Filled | Foreign) -> None:
         if type(event) is Filled and type(event.cid.slot) is int:
             self._fills += 1
-        engine = self._engine
-        if len(engine.fills) >= SPARE:
-            engine.fills.clear()
-            engine.booked.clear()
-            engine.ledger.settle(event.trade)
-        size = abs(engine.ledger.position)
+        size = abs(self._engine.ledger.position)
         if size > self._most:
             self._most = size
         if self.trace is not None:
             self.trace.deals.append(Deal(event.time, event.price, event.qty * event.side.sign))
+
+    def _forget(self) -> None:
+        """What was counted: nobody will ask for it."""
+        engine = self._engine
+        engine.fills.clear()
+        engine.booked.clear()
+        engine.ledger.settle(max(engine.ledger.books.trades, default=0))
 
     # ------------------------------------------------------------------ what touches nothing
 

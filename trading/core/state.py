@@ -17,6 +17,9 @@ from trading.ports import Booked, Strategy
 
 PATIENCE = 1_000
 """How long a doubt or a missing fill may last before a Snapshot is asked for, ms."""
+_RUNNING = Status.RUNNING
+_BUY = Side.BUY
+# reading a member off its Enum is slow, and these are asked for at every fill
 
 
 class OpeningStrategy(Strategy, Protocol):
@@ -110,7 +113,7 @@ class State:
         """Whether the strategy's wishes are followed. PAUSED(initial order) keeps its resting orders."""
         status = self.kept.status
         return (
-            status is Status.RUNNING
+            status is _RUNNING
             or (status is Status.STARTING and not self.kept.close)
             or (status is Status.PAUSED and self.kept.reason == Reason.INITIAL_ORDER.value)
         )
@@ -138,7 +141,7 @@ class State:
         """A resting order that filled tells where the market is before the next quote does, and nothing after it."""
         if not fill.maker or fill.time < self.seen or not (self.bid or self.ask):
             return
-        if fill.side is Side.BUY:
+        if fill.side is _BUY:
             self.bid = min(self.bid, fill.price)
             self.ask = min(self.ask, fill.price + self.instrument.tick_size)
         elif self.bid:

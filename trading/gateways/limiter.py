@@ -113,7 +113,7 @@ class Weight:
 
     def take(self, now: int, weight: int) -> None:
         self._roll(now)
-        self._used += weight
+        self._used = max(0, self._used + weight)
 
     def observe(self, used: int, now: int) -> None:
         self._roll(now)

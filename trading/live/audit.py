@@ -11,7 +11,7 @@ from trading.live.session import Session
 from trading.model import ZERO, ClientOrderId
 from trading.ports import Gateway, Glance, SnapshotRequest
 
-AT_ONCE = 8
+AT_ONCE = 16
 """Bots of an account that are read at the same time."""
 
 

@@ -171,25 +171,28 @@ class Desk:
             await self._sessions.start(found, user, confirmed, close_first)
 
     async def stop(self, bot: int, user: int, close: bool) -> None:
-        await self._do(bot, user, Stop(self.clock(), close), Move.STOP)
+        await self._do(bot, user, Stop(self._now(bot), close), Move.STOP)
 
     async def pause(self, bot: int, user: int) -> None:
-        await self._do(bot, user, Pause(self.clock()), Move.PAUSE)
+        await self._do(bot, user, Pause(self._now(bot)), Move.PAUSE)
 
     async def resume(self, bot: int, user: int, skip_initial: bool = False) -> None:
-        await self._do(bot, user, Resume(self.clock(), skip_initial), Move.RESUME)
+        await self._do(bot, user, Resume(self._now(bot), skip_initial), Move.RESUME)
 
     async def reset(self, bot: int, user: int, flatten: bool) -> None:
         """Cancel, flatten or carry, plan anew at the price of then with the same parameters."""
-        await self._do(bot, user, Reset(self.clock(), flatten), Move.RESET)
+        await self._do(bot, user, Reset(self._now(bot), flatten), Move.RESET)
 
     async def place_again(self, bot: int, slot: int, user: int) -> None:
         """Place the order of a slot that somebody cancelled on the exchange."""
-        await self._do(bot, user, PlaceAgain(self.clock(), slot))
+        await self._do(bot, user, PlaceAgain(self._now(bot), slot))
 
     async def _do(self, number: int, user: int, command: Command, move: Move | None = None) -> None:
         async with self.roster.hold(number) as bot:
             await self._obey(bot, user, command, move)
+
+    def _now(self, bot: int) -> int:
+        return self.roster.now(self.roster.bot(bot).row.account)
 
     async def _obey(self, bot: Bot, user: int, command: Command, move: Move | None = None) -> None:
         """One command for a bot that is held: declined, or committed and written down."""
@@ -214,7 +217,7 @@ class Desk:
             if not change.fields:
                 return change
             if plan is not None:
-                await found.do(Edit(self.clock(), plan.stop_loss, plan.stop_loss_high, plan.take_profit))
+                await found.do(Edit(self._now(bot), plan.stop_loss, plan.stop_loss_high, plan.take_profit))
             note = texts.get("note", "")
             await self.books.set_parameters(bot, texts, note)
             found.row = msgspec.structs.replace(found.row, parameters=texts, note=note)
@@ -241,12 +244,15 @@ class Desk:
         return [bot for bot, was_live in zip(meant, done, strict=True) if was_live]
 
     async def _halt(self, number: int, user: int, close: bool) -> bool:
-        """Whether there was anything to stop."""
-        async with self.roster.hold(number) as bot:
-            status, closes = bot.engine.status, bot.engine.kept.close
-            if status.is_live and not (status is Status.STOPPING and (closes or not close)):
-                await self._obey(bot, user, Stop(self.clock(), close), Move.STOP)
-            return status.is_live
+        """Whether there was anything to stop. What is live does not wait for what another verb asks the exchange."""
+        bot = self.roster.bot(number)
+        if not bot.engine.status.is_live or bot.successor is not None:
+            async with self.roster.hold(number) as bot:
+                pass
+        status, closes = bot.engine.status, bot.engine.kept.close
+        if status.is_live and not (status is Status.STOPPING and (closes or not close)):
+            await self._obey(bot, user, Stop(self._now(number), close), Move.STOP)
+        return status.is_live
 
     def panicking(self, bots: list[int]) -> list[PanicBot]:
         """How far these bots are on their way down."""

@@ -91,9 +91,8 @@ class Roster:
         return Declined(Refusal("venue_down", {"account": name, "why": str(error)}))
 
     def now(self, account: int) -> int:
-        """The venue's time where the gateway knows it: recovery reads from the start by the venue's clock."""
-        gateway = self.worker(account).gateway
-        return gateway.now() if gateway is not None else self.clock()
+        """The venue's time: a bot's waits, and the start that recovery reads from, are by the venue's clock."""
+        return self.worker(account).now()
 
     # ------------------------------------------------------------------ bots
 

@@ -157,9 +157,9 @@ class Session:
             self.on_broken(error)
             return
         self._committing = False
-        self._dispatch(intents)
         if done is not None and not done.done():
             done.set_result(None)
+        self._dispatch(intents)
         if not self.engine.status.is_live:
             self._end(Broken("the session is over"))
             self.on_over()

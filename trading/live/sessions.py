@@ -202,7 +202,7 @@ class Sessions:
             except Declined as no:
                 codes = ",".join(refusal.code for refusal in no.refusals)
                 if codes != "venue_down":
-                    await bot.do(Fail(self._roster.clock(), codes))
+                    await bot.do(Fail(self._roster.now(bot.row.account), codes))
                 return
             if _awaits_plan(bot):  # the exchange may have ended it meanwhile
                 self._planner.adopt(bot, plan, ZERO if bot.engine.kept.close else bot.engine.ledger.position)

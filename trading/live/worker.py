@@ -69,6 +69,10 @@ class Worker:
         self._is_cold = True
         self._watched: set[str] = set()
 
+    def now(self) -> int:
+        """The venue's time where the gateway knows it: every wait and every reading is measured by that."""
+        return self.gateway.now() if self.gateway is not None else self.clock()
+
     # ------------------------------------------------------------------ connection
 
     async def run(self) -> None:
@@ -81,7 +85,7 @@ class Worker:
         while True:
             await asyncio.sleep(1)
             await self._say_down()
-            now = self.clock()
+            now = self.now()
             for session in list(self.sessions.values()):
                 session.feed(Tick(now))
 
@@ -113,7 +117,7 @@ class Worker:
             self._down_since = self.clock()
             log.warning("account_down", account=self.account.name, why=why)
             for session in list(self.sessions.values()):
-                session.feed(Disconnected(self.clock()))
+                session.feed(Disconnected(self.now()))
 
     async def _recover(self) -> None:
         """After every connect: reconcile each bot, then say what was found."""

@@ -17,7 +17,7 @@ from trading.parameters import CODES as PARAMETER_CODES
 from trading.parameters import GridParameters, stop_problems
 from trading.plan import exposure
 from trading.plan.exposure import Cross, Liquidations
-from trading.plan.sketch import Sketch, down, draw, is_too_small, least_investment, most_grids
+from trading.plan.sketch import Sketch, down, draw, is_too_small, least_investment, most_grids, profits, steps
 from trading.strategies.grid import GridPlan
 from trading.strategies.ladder import EXACT, EqualLevels, on_tick
 from trading.views import Declined, Preview, Refusal
@@ -51,6 +51,7 @@ WARNINGS: dict[str, tuple[str, ...]] = {
     "close_to_upper": ("price", "upper", "distance"),
     "close_to_lower": ("price", "lower", "distance"),
     "margin_short": ("price",),
+    "liquidation_after_return": ("liquidation", "limit"),
     "more_grids_than_orders": ("grids", "most"),
     "neutral_is_equal": (),
 }
@@ -93,31 +94,32 @@ def make(
         plan = _plan(params, instrument, sketch, is_limited=brackets is not None)
         stops = _stops(plan)
         rates = exposure.fees(params, instrument)
-        refusals = list(_essentials(params, instrument, sketch, rates))
-        liquidations, fails_at = Liquidations(None, None, None), None
+        refusals = [*_essentials(params, instrument, sketch, rates), *_wrong_stops(plan)]
+        liquidations, fails_at, returned = Liquidations(None, None, None), None, None
         if brackets is not None:
             balances = [each for each in (available, wallet_free) if each is not None]
             account = cross or Cross(min(balances, default=sketch.investment))
             liquidations = exposure.liquidations(params, sketch, rates, brackets, account)
             fails_at = exposure.margin_fails_at(sketch, rates)
+            returned = exposure.returned(params, sketch, rates, brackets, (stops.low, stops.high))
             refusals += _limits(params, instrument, sketch)
             refusals += exposure.leverage_refusals(sketch, brackets)
-            refusals += _start(params, plan, stops, min(balances, default=None), chat)
+            refusals += _start(plan, stops, min(balances, default=None), chat)
             refusals += exposure.liquidation_refusals(
                 params, instrument, sketch, liquidations, brackets, account, (stops.low, stops.high)
             )
         if refusals:
             raise Declined(*refusals)
-        low, high = _profits(sketch, rates)
-        steps = [above - below for below, above in pairwise(sketch.levels)]
+        low, high = profits(sketch, rates.grid)
+        distances = [above - below for below, above in pairwise(sketch.levels)]
         side, qty = initial(plan)
         return Preview(
             plan=plan,
             direction=params.direction,
             spacing=params.spacing,
             sizing=sketch.sizing,
-            step_low=min(steps),
-            step_high=max(steps),
+            step_low=min(distances),
+            step_high=max(distances),
             profit_low=_booked(low),
             profit_high=_booked(high),
             investment=sketch.investment,
@@ -131,7 +133,7 @@ def make(
             liquidation_low=_booked(liquidations.low),
             liquidation_high=_booked(liquidations.high),
             margin_fails_at=fails_at,
-            warnings=tuple(_warnings(params, instrument, sketch, plan, rates, fails_at)),
+            warnings=tuple(_warnings(params, instrument, sketch, plan, rates, fails_at, returned)),
         )
 
 
@@ -199,22 +201,11 @@ def _stops(plan: GridPlan) -> _Stops:
 # --------------------------------------------------------------------------- refusals
 
 
-def _profits(sketch: Sketch, rates: exposure.Fees) -> tuple[Decimal, Decimal]:
-    """Net profit per grid of the worst and the best slot, as a fraction of its buy price: (1 - f)·d/p - 2f."""
-    low, high = _step_range(sketch)
-    return (1 - rates.grid) * low - 2 * rates.grid, (1 - rates.grid) * high - 2 * rates.grid
-
-
-def _step_range(sketch: Sketch) -> tuple[Decimal, Decimal]:
-    steps = [above / below - 1 for below, above in pairwise(sketch.levels)]
-    return min(steps), max(steps)
-
-
 def _essentials(
     params: GridParameters, instrument: Instrument, sketch: Sketch, rates: exposure.Fees
 ) -> Iterator[Refusal]:
     """What refuses even where the account is taken as large enough."""
-    profit, step = _profits(sketch, rates)[0], _step_range(sketch)[0]
+    profit, step = profits(sketch, rates.grid)[0], steps(sketch)[0]
     if profit <= 0:
         least = 2 * rates.grid / (1 - rates.grid)
         yield Refusal("no_profit", {"profit": _rate(profit), "step": _rate(step), "least_step": _rate(least)})
@@ -224,7 +215,7 @@ def _essentials(
             "min_notional": f"{instrument.min_notional:f}",
             "min_qty": f"{instrument.min_qty:f}",
             "least": f"{least_investment(params, instrument, sketch):f}",
-            "most_grids": str(most_grids(params, instrument, sketch) or ""),
+            "most_grids": str(most_grids(params, instrument, sketch, rates.grid) or ""),
         }
         yield Refusal("below_minimum", values)
 
@@ -255,20 +246,24 @@ def _limits(params: GridParameters, instrument: Instrument, sketch: Sketch) -> I
         yield Refusal("initial_above_max_position", values)
 
 
-def _start(
-    params: GridParameters, plan: GridPlan, stops: _Stops, balance: Decimal | None, chat: bool
-) -> Iterator[Refusal]:
-    """Balance, the side that stops stand on, and where the price is."""
+def _wrong_stops(plan: GridPlan) -> list[Refusal]:
+    """Stops that rounding to the tick, or an upper bound that came down, has put where none may stand."""
+    levels = plan.levels
+    return list(
+        stop_problems(plan.direction, levels[0], levels[-1], plan.stop_loss, plan.stop_loss_high, plan.take_profit)
+    )
+
+
+def _start(plan: GridPlan, stops: _Stops, balance: Decimal | None, chat: bool) -> Iterator[Refusal]:
+    """Balance, and where the price is."""
     if balance is not None and plan.investment > balance:
         most = max(ZERO, down(balance))
         yield Refusal("over_balance", {"investment": f"{plan.investment:f}", "most": f"{most:f}"})
     bottom, top, price = plan.levels[0], plan.levels[-1], plan.price
-    wrong = stop_problems(plan.direction, bottom, top, plan.stop_loss, plan.stop_loss_high, plan.take_profit)
-    yield from wrong
     is_outside = not bottom <= price <= top
     if is_outside and chat and plan.trigger is None:
         yield Refusal("outside_range", {"price": f"{price:f}", "lower": f"{bottom:f}", "upper": f"{top:f}"})
-    elif is_outside and not wrong:
+    elif is_outside and not _wrong_stops(plan):
         yield from _beyond(plan, stops)
 
 
@@ -296,9 +291,10 @@ def _warnings(
     plan: GridPlan,
     rates: exposure.Fees,
     fails_at: Decimal | None,
+    returned: tuple[Decimal, Decimal] | None,
 ) -> Iterator[Refusal]:
     yield from _rounded(params, instrument, sketch, plan)
-    step = _step_range(sketch)[0]
+    step = steps(sketch)[0]
     if step < _THIN * rates.grid:
         yield Refusal("thin_step", {"step": _rate(step), "least_step": _rate(_THIN * rates.grid)})
     price, bottom, top = sketch.price, sketch.levels[0], sketch.levels[-1]
@@ -309,6 +305,9 @@ def _warnings(
         yield Refusal("close_to_lower", {"price": f"{price:f}", "lower": f"{bottom:f}", "distance": _rate(below)})
     if fails_at is not None:
         yield Refusal("margin_short", {"price": f"{fails_at:f}"})
+    if returned is not None:
+        liquidation, limit = on_tick(returned[0], instrument.tick_size), returned[1]
+        yield Refusal("liquidation_after_return", {"liquidation": f"{liquidation:f}", "limit": f"{limit:f}"})
     if plan.max_open_orders < sketch.count:
         yield Refusal("more_grids_than_orders", {"grids": str(sketch.count), "most": str(plan.max_open_orders)})
     if params.direction is Direction.NEUTRAL and params.sizing is Sizing.WEIGHTED:

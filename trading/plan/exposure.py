@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from trading.core.margin import initial_margin, liquidation_price, most_notional
 from trading.model import ZERO, Bracket, Direction, Instrument, MarginMode, Side, Spacing
 from trading.parameters import GridParameters
-from trading.plan.sketch import Sketch, draw, highest, is_too_small
+from trading.plan.sketch import Sketch, draw, highest, is_too_small, profits
+from trading.strategies import ladder
 from trading.strategies.ladder import EqualLevels, on_tick
 from trading.views import Declined, Refusal
 
@@ -125,6 +126,32 @@ def liquidations(
     return Liquidations(price(sketch.inventory), price(longs(sketch)), price(shorts(sketch)))
 
 
+def returned(
+    params: GridParameters,
+    sketch: Sketch,
+    rates: Fees,
+    brackets: tuple[Bracket, ...],
+    stops: tuple[Decimal | None, Decimal | None],
+) -> tuple[Decimal, Decimal] | None:
+    """(liquidation, what it comes before) once the price has crossed the whole range and come back; None = no danger.
+
+    The lots of the initial order, taken at P0, are by then replaced by lots at their own levels, which a long has
+    bought dearer and a short has sold cheaper. A cross position leans on what these turns have earned.
+    """
+    if params.margin_mode is MarginMode.CROSS:
+        return None
+    own = ladder.openings(sketch.direction, sketch.levels, sketch.vacant, sketch.price, initial=False)
+    turned = replace(sketch, opening=own, inventory=())
+    found = liquidations(params, turned, rates, brackets, Cross(ZERO))
+    low = sketch.levels[0] if stops[0] is None else stops[0]
+    high = sketch.levels[-1] if stops[1] is None else stops[1]
+    if found.low is not None and found.low >= low:
+        return found.low, low
+    if found.high is not None and found.high <= high:
+        return found.high, high
+    return None
+
+
 def is_outside(found: Liquidations, sketch: Sketch) -> bool:
     """Whether the worst liquidation prices lie beyond the range."""
     low_ok = found.low is None or found.low < sketch.levels[0]
@@ -202,7 +229,9 @@ def _ways_out(
         except (EqualLevels, Declined):
             return is_rough
         found = liquidations(other, drawn, rates, brackets, cross)
-        return is_outside(found, drawn) and (is_rough or not is_too_small(drawn, instrument))
+        if not is_outside(found, drawn):
+            return False
+        return is_rough or (not is_too_small(drawn, instrument) and profits(drawn, rates.grid)[0] > 0)
 
     leverage = highest(lambda n: passes(replace(params, leverage=n), True), 1, params.leverage - 1)
     if leverage and not passes(replace(params, leverage=leverage)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from itertools import pairwise
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -167,14 +168,27 @@ def _least_qty(instrument: Instrument, price: Decimal) -> Decimal:
     return instrument.ceil_qty(least)
 
 
-def most_grids(params: GridParameters, instrument: Instrument, sketch: Sketch) -> int:
-    """The largest smaller count whose orders are all large enough; 0 where there is none."""
+def steps(sketch: Sketch) -> tuple[Decimal, Decimal]:
+    """The smallest and the largest step, as fractions of their lower levels."""
+    found = [above / below - 1 for below, above in pairwise(sketch.levels)]
+    return min(found), max(found)
+
+
+def profits(sketch: Sketch, fee: Decimal) -> tuple[Decimal, Decimal]:
+    """Net profit per grid of the worst and the best slot, as a fraction of its buy price: (1 - f)·d/p - 2f."""
+    low, high = steps(sketch)
+    return (1 - fee) * low - 2 * fee, (1 - fee) * high - 2 * fee
+
+
+def most_grids(params: GridParameters, instrument: Instrument, sketch: Sketch, fee: Decimal) -> int:
+    """The largest smaller count whose orders are all large enough and earn their fees; 0 where there is none."""
     if params.spacing is Spacing.CUSTOM:
         return 0
     smaller = replace(params, step=None, upper=sketch.levels[-1])
 
     def fits(count: int) -> bool:
-        return not is_too_small(draw(replace(smaller, grids=count), instrument, sketch.price), instrument)
+        drawn = draw(replace(smaller, grids=count), instrument, sketch.price)
+        return not is_too_small(drawn, instrument) and profits(drawn, fee)[0] > 0
 
     most = highest(fits, FEWEST, sketch.count - 1)
     # where the price lies between levels changes with the count, so a few more may fit than the search saw

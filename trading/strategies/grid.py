@@ -25,6 +25,11 @@ from trading.model import (
 )
 from trading.ports import Waits
 
+_BUY = Side.BUY
+_GTX = TimeInForce.GTX
+_OPEN = Role.OPEN
+# reading a member off its Enum is slow, and these are asked for at every fill
+
 
 class GridPlan(Struct, frozen=True):
     """Everything a grid needs to run, fixed when it starts: made by `plan.py`, committed before the first order.
@@ -199,7 +204,7 @@ class Grid:
             return Waits(Reason.ORDER_LIMIT.value, price)
         if key in self._capped():
             return Waits(Reason.MAX_POSITION.value, price)
-        tif = TimeInForce.GTX if plan.post_only else TimeInForce.GTC
+        tif = _GTX if plan.post_only else TimeInForce.GTC
         return Target(ClientOrderId(self.install, self.bot, key, slot.turn), slot.side, price, slot.want, tif=tif)
 
     def pack(self) -> bytes:
@@ -290,7 +295,7 @@ class Grid:
 
     def turn(self, key: Slot) -> int:
         """How many orders of `key` are over: the turn of the present one."""
-        if key is Role.OPEN:
+        if key is _OPEN:
             return self.state.open_turn
         slots = self.state.slots
         return slots[key].turn if isinstance(key, int) and 0 <= key < len(slots) else 0
@@ -307,7 +312,7 @@ class Grid:
         return {Direction.LONG: 1, Direction.SHORT: -1, Direction.NEUTRAL: 0}[self.plan.direction]
 
     def _price(self, i: int, side: Side) -> Decimal:
-        return self.plan.levels[i] if side is Side.BUY else self.plan.levels[i + 1]
+        return self.plan.levels[i] if side is _BUY else self.plan.levels[i + 1]
 
     def _initial(self) -> Target | Waits | None:
         state = self.state
@@ -344,8 +349,8 @@ class Grid:
 
     def _filled(self, fill: Filled) -> Iterable[Slot]:
         key = fill.cid.slot
-        self.state.held += fill.qty if fill.side is Side.BUY else -fill.qty
-        if key is Role.OPEN:
+        self.state.held += fill.qty if fill.side is _BUY else -fill.qty
+        if key is _OPEN:
             return self._opened(fill)
         if not isinstance(key, int) or key >= len(self.state.slots):
             return ()

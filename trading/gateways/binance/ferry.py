@@ -21,11 +21,17 @@ class Ferry(Generic[T]):
         self._is_away = asyncio.Lock()
 
     async def ask(self) -> T:
-        """An answer to a read that begins now or later; an error is for whoever made that read."""
+        """The answer to a read that begins now or later; an error is for whoever made that read."""
+        return (await self.share())[0]
+
+    async def share(self) -> tuple[T, bool]:
+        """`ask`, and whether somebody else made the read."""
         came = self._left
         async with self._is_away:
-            if self._landed is None or self._landed[0] <= came:
+            is_shared = self._landed is not None and self._landed[0] > came
+            if not is_shared:
                 self._left += 1
                 number = self._left
                 self._landed = number, await self._read()
-            return self._landed[1]
+            assert self._landed is not None
+            return self._landed[1], is_shared

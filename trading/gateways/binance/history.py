@@ -34,16 +34,19 @@ async def trades_after(rest: Rest, symbol: str, floor: int, weight: int = 5) -> 
         floor = max(trade.id for trade in page)
 
 
-async def trades_since(rest: Rest, symbol: str, since: int, now: int, floor: int = 0) -> list[wire.UserTrade]:
+async def trades_since(
+    rest: Rest, symbol: str, since: int, now: int, floor: int = 0, weight: int = 5
+) -> list[wire.UserTrade]:
     """Every trade of the account on `symbol` not older than `since` and with an id above `floor`, ascending.
 
-    By windows of time: without one the venue speaks of the last week alone.
+    By windows of time: without one the venue speaks of the last week alone. The first page costs `weight`.
     """
     found: dict[int, wire.UserTrade] = {}
     for start, end in windows(since, now):
         while start <= end:
             query: dict[str, Parameter] = {"symbol": symbol, "startTime": start, "endTime": end, "limit": PAGE}
-            page = wire.decode(await rest.read("/fapi/v1/userTrades", query), list[wire.UserTrade])
+            page = wire.decode(await rest.read("/fapi/v1/userTrades", query, weight), list[wire.UserTrade])
+            weight = 5
             found.update((trade.id, trade) for trade in page)
             if len(page) < PAGE:
                 break

@@ -39,7 +39,7 @@ class Public(Reads):
         self._market = Market(endpoints.streams, self._before_opening, self._on_refused)
 
     async def watch(self, symbol: str, on_event: OnEvent) -> None:
-        """The first quote and mark are read, for quiet markets; from then on the streams speak."""
+        """The first quote is read, for quiet markets; from then on the streams speak."""
         self._market.watch(symbol, on_event)
         try:
             first = await self.first(symbol)

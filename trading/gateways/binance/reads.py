@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from decimal import Decimal
 
@@ -15,7 +14,7 @@ from trading.gateways.binance.rest import Rest
 from trading.gateways.binance.signing import Parameter
 from trading.gateways.binance.snapshot import EVERY, HELD, ROUND, Reader, stated, working
 from trading.gateways.limiter import Limiter
-from trading.messages import Event, Mark, Quote
+from trading.messages import Event, Quote
 from trading.model import Balance, Bracket, Candle, Instrument, MarginMode, Position
 from trading.ports import Glance, Rejected
 
@@ -31,7 +30,6 @@ class Reads:
         self._reader = reader
         self._clock = rest.clock
         self._touches = Ferry(self._read_touches)
-        self._marks = Ferry(self._read_marks)
 
     async def rules(self) -> dict[str, Instrument]:
         """What is published of every symbol; those whose rules cannot be read are left out."""
@@ -84,15 +82,10 @@ class Reads:
         rows, now = await self.quotes(""), self._clock.now()
         return {row.symbol: Quote(row.time or now, row.bid_price, row.ask_price) for row in rows}
 
-    async def _read_marks(self) -> dict[str, Mark]:
-        rows = wire.decode(await self._rest.get("/fapi/v1/premiumIndex", weight=10), list[wire.PremiumIndex])
-        now = self._clock.now()
-        return {row.symbol: Mark(row.time or now, row.mark_price) for row in rows}
-
     async def first(self, symbol: str) -> list[Event]:
-        """Touch and mark of a symbol that begins to be watched; many symbols that begin at once share the reads."""
-        touches, marks = await asyncio.gather(self._touches.ask(), self._marks.ask())
-        return [found[symbol] for found in (touches, marks) if symbol in found]
+        """What to tell of a symbol that begins to be watched; many that begin at once share the read."""
+        touches = await self._touches.ask()
+        return [touches[symbol]] if symbol in touches else []
 
     async def quotes(self, symbol: str) -> list[wire.BookTickerRow]:
         """Best bid and ask of one symbol, or ("") of all."""
@@ -143,7 +136,7 @@ class Reads:
         return await self._reader.glance(symbols)
 
     async def leisure(self, symbols: int = 0) -> None:
-        await self._rest.leisure((min(symbols, EVERY) if symbols else ROUND) + HELD)
+        await self._rest.leisure(min(symbols, EVERY) + HELD if symbols else ROUND)
 
     async def is_hedge_mode(self) -> bool:
         body = await self._rest.read("/fapi/v1/positionSide/dual", weight=30)

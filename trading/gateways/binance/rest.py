@@ -131,6 +131,10 @@ class Rest:
         """Take `weight` for reads that then cost nothing more; raises RateLimited before any of them was made."""
         await self._wait(weight)
 
+    def release(self, weight: int) -> None:
+        """Give back what was reserved and not needed."""
+        self._limiter.take_weight(self.clock.now(), -weight)
+
     async def leisure(self, weight: int) -> None:
         """Return when somebody who can wait may read `weight`: each in turn, and only while others leave room."""
         budget = self._limiter.weight

@@ -31,8 +31,8 @@ EVERY = 40
 HELD = 5
 """What positions cost to read, one or all."""
 TRADES = 5
-ROUND = 2 + TRADES
-"""What a round of reads costs at least, without the positions: orders twice, trades once."""
+ROUND = 2 + TRADES + HELD
+"""What a round of reads costs at least: orders twice, trades and positions once."""
 
 
 class Reading(Struct):
@@ -86,10 +86,11 @@ class Reader:
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         """Raises Disagree after five rounds, or any TradingError."""
         began, pause = self._rest.clock.now(), FIRST_PAUSE
+        incomes = await self.fundings.missed(request.symbol, request.since_time, began)
         for _ in range(ROUNDS):
             reading = await self._read(request, began)
             if agrees(reading, request):
-                return await self._compose(request, reading, began)
+                return await self._compose(request, reading, incomes, began)
             await asyncio.sleep(pause)
             pause *= 2
         raise Disagree(f"{request.symbol}: reads disagree", _is_forgotten(reading, request))
@@ -98,14 +99,17 @@ class Reader:
 
     async def _read(self, request: SnapshotRequest, began: int) -> Reading:
         is_recent = bool(request.since_trade) and began - request.since_time < history.WEEK
-        await self._rest.reserve(ROUND if is_recent else ROUND - TRADES)
+        await self._rest.reserve(ROUND)
         before = await self.resting(request.symbol, weight=0)
-        position = await self.position(request.symbol)
+        rows, is_shared = await self._positions.share()
+        if is_shared:
+            self._rest.release(HELD)
+        position = _one_way(rows, request.symbol)
         if is_recent:
             trades = await history.trades_after(self._rest, request.symbol, request.since_trade, weight=0)
         else:
             trades = await history.trades_since(
-                self._rest, request.symbol, request.since_time, began, request.since_trade
+                self._rest, request.symbol, request.since_time, began, request.since_trade, weight=0
             )
         missing, listed = await self._missing(request, before, trades, began)
         after = await self.resting(request.symbol, weight=0)
@@ -123,15 +127,19 @@ class Reader:
 
     async def position(self, symbol: str) -> wire.PositionRisk | None:
         """The one-way position; None when there is neither position nor order."""
-        rows = await self.positions()
-        return next((row for row in rows if row.symbol == symbol and row.position_side == "BOTH"), None)
+        return _one_way(await self.positions(), symbol)
 
     async def positions(self) -> list[wire.PositionRisk]:
         """Every position; one read serves all who wait for it."""
-        return await self._positions.ask()
+        await self._rest.reserve(HELD)
+        rows, is_shared = await self._positions.share()
+        if is_shared:
+            self._rest.release(HELD)
+        return rows
 
     async def _read_positions(self) -> list[wire.PositionRisk]:
-        return wire.decode(await self._rest.read("/fapi/v3/positionRisk", weight=HELD), list[wire.PositionRisk])
+        """Paid for by whoever asks."""
+        return wire.decode(await self._rest.read("/fapi/v3/positionRisk", weight=0), list[wire.PositionRisk])
 
     async def glance(self, symbols: Collection[str]) -> Glance:
         """See ports.Gateway."""
@@ -206,7 +214,9 @@ class Reader:
 
     # ------------------------------------------------------------------ compose
 
-    async def _compose(self, request: SnapshotRequest, reading: Reading, began: int) -> Snapshot:
+    async def _compose(
+        self, request: SnapshotRequest, reading: Reading, incomes: list[wire.Income], began: int
+    ) -> Snapshot:
         symbol = request.symbol
         fills: list[Filled] = []
         foreign: list[Foreign] = []
@@ -217,7 +227,6 @@ class Reader:
                 fills.append(await self._fill(cid, trade))
             else:
                 foreign.append(Foreign(trade.time, trade.id, trade.side, trade.price, trade.qty, name))
-        incomes = await self.fundings.missed(symbol, request.since_time, began)
         return Snapshot(
             time=began,
             orders=tuple(working(order) for order in reading.resting),
@@ -245,6 +254,10 @@ class Reader:
             trade.maker,
             trade.realized_pnl,
         )
+
+
+def _one_way(rows: Iterable[wire.PositionRisk], symbol: str) -> wire.PositionRisk | None:
+    return next((row for row in rows if row.symbol == symbol and row.position_side == "BOTH"), None)
 
 
 def _standing(orders: list[wire.Order]) -> set[tuple[int, Decimal, Decimal, Decimal]]:
