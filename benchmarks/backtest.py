@@ -1,7 +1,8 @@
 """The backtest against the least that could be done: a pointer-skipping loop over plain ints, and reading alone.
 
-    python benchmarks/backtest.py CANDLES.csv.gz ["GRID"]
+    python -m benchmarks.backtest [CANDLES.csv.gz ["GRID"]]
 
+Without a file: the twelve months of the recorded data in `../shared/data` or TRELLIS_DATA.
 All parts run in one process, each as often as `ROUNDS` says, the quickest counts; ratios can be compared between
 machines. Engine part: the replay over stretches that are in memory already. Whole run: as `run.py backtest` does it.
 """
@@ -10,14 +11,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from trading import plan
 from trading.backtest import Options, perform, prepare
@@ -26,6 +26,8 @@ from trading.core.replay import run
 from trading.parameters import clean
 
 GRID = "BTCUSDT neutral 50000-110000 100 10000u 5x"
+DATA = Path(os.environ.get("TRELLIS_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+YEAR = str(DATA / "klines" / "binance-spot_BTCUSDT_1m_2024-07_2025-06.csv.gz")
 ROUNDS = 5
 HUNDREDTHS = 100
 
@@ -74,7 +76,7 @@ def calibration() -> int:
     return total
 
 
-def main(file: str, line: str = GRID) -> None:
+def main(file: str = YEAR, line: str = GRID) -> None:
     (job,) = prepare([file], [line], Options())
     stretches = list(read([file]))
     params = clean(job.parameters)

@@ -94,9 +94,8 @@ def _is_ours(state: State, cid: ClientOrderId) -> bool:
 
 def _is_forgotten(state: State, snap: Snapshot, resting: Mapping[ClientOrderId, Working]) -> bool:
     """A running bot none of whose names the venue knows, not even one that it took itself: it lost its books."""
-    if state.status is not Status.RUNNING or state.kept.rested not in snap.absent or state.strategy is None:
-        return False
-    if resting or snap.fills or snap.over:
+    has_trace = bool(resting or snap.fills or snap.over) or state.kept.rested not in snap.absent
+    if has_trace or state.status is not Status.RUNNING or state.strategy is None:
         return False
     wanted = [wish for wish in map(state.strategy.wish, state.strategy.keys()) if isinstance(wish, Target)]
     return len(wanted) > 1 and all(wish.cid in snap.absent for wish in wanted)

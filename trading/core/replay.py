@@ -220,7 +220,8 @@ class Replay:
         else:
             self._start(self._first, self._began)
         self._fundings = [row for row in self._fundings if row[0] > self._began]
-        self._point(self._began, self._first)  # looked at whatever its neighbours: it may lie beyond a stop
+        self._bound()
+        self._point(self._began, self._first)  # whatever the bounds: it may lie beyond a stop already
         self._walk(stretch, 0)
         if self.trace is not None:
             self._look(stretch, 0)
