@@ -12,6 +12,7 @@ from tests.integration.test_desk import GRID, Bench, opened
 from trading.core.engine import Engine
 from trading.core.venue import OrderRequest
 from trading.gateways.binance import funding
+from trading.live.audit import is_settled
 from trading.model import OrderType, Side, TimeInForce
 from trading.sandbox.instruments import LISTINGS
 from trading.sandbox.server import Options, Sandbox
@@ -45,8 +46,10 @@ async def three(bench: Bench) -> list[int]:
         await bench.until(lambda bot=bot: bench.desk.card(bot).status == "RUNNING")
         bots.append(bot)
     for bot in bots:
-        await bench.desk.roster.bots[bot].session.reconcile()
-        await asyncio.sleep(0.002)
+        session = bench.desk.roster.bots[bot].session
+        await bench.until(lambda session=session: is_settled(session.engine) and not session.is_reading)
+        await session.reconcile()
+        await asyncio.sleep(0.01)  # the next one's reading is later
     return bots
 
 

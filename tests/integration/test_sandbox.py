@@ -786,6 +786,17 @@ async def test_a_replay_keeps_its_pace_and_pays_funding_at_tape_time(tmp_path: P
         assert (await client.get("/fapi/v1/fundingRate", symbol="BTCUSDT"))[0]["fundingRate"] == "0.00010000"
 
 
+async def test_brackets_of_a_file_hold_for_the_built_in_instruments_too(tmp_path: Path) -> None:
+    row = {"bracket": 1, "initialLeverage": 7, "notionalCap": 9000, "notionalFloor": 0, "maintMarginRatio": 0.01}
+    file = tmp_path / "brackets.json"
+    file.write_text(json.dumps([{"symbol": "ETHUSDT", "brackets": [row | {"cum": 0.0}]}]))
+    async with running(brackets=file) as (_, client):
+        [told] = await client.signed("GET", "/fapi/v1/leverageBracket", symbol="ETHUSDT")
+        assert [(each["initialLeverage"], each["notionalCap"]) for each in told["brackets"]] == [(7, 9000)]
+        [others] = await client.signed("GET", "/fapi/v1/leverageBracket", symbol="BTCUSDT")
+        assert len(others["brackets"]) > 1
+
+
 async def test_files_that_cannot_be_played_are_refused_with_a_sentence(tmp_path: Path) -> None:
     for bad, word in (
         (str(tmp_path / "none.csv"), "no such file"),
@@ -796,6 +807,13 @@ async def test_files_that_cannot_be_played_are_refused_with_a_sentence(tmp_path:
             Sandbox(Options(replay=(bad,)))
     broken = tmp_path / "x_ETHUSDT_1m.csv"
     broken.write_text("1,2,3\n")
+    for options, word in (
+        (Options(rules=tmp_path / "none.json"), "none.json: No such file or directory"),
+        (Options(rules=broken), "no exchangeInfo"),
+        (Options(brackets=broken), "no leverageBracket"),
+    ):
+        with pytest.raises(Unreadable, match=word):
+            Sandbox(options)
     with pytest.raises(Unreadable, match="line 1 is no candle"):
         await Sandbox(Options(replay=(str(broken),))).start()
 

@@ -17,7 +17,7 @@ from trading.model import Instrument
 from trading.sandbox import admin, recording, rest, snapshot, state, streams, ticks, wsapi
 from trading.sandbox.drive import Drive, Player, Stillness, Walk
 from trading.sandbox.exchange import Exchange
-from trading.sandbox.instruments import LISTINGS, Listing
+from trading.sandbox.instruments import Listing
 from trading.sandbox.market import synthetic
 from trading.sandbox.options import DEFAULT_ACCOUNT, Opening, Options
 from trading.sandbox.recording import Unreadable
@@ -59,11 +59,9 @@ class Sandbox:
             raise Unreadable("a tape of candles and one of trades cannot run together")
         return kinds == {"ticks"}
 
-    def _known(self) -> dict[str, Listing]:
+    def _known(self) -> Mapping[str, Listing]:
         """What could be listed: by the snapshot, or the built-in ones."""
         options = self.options
-        if options.rules is None:
-            return LISTINGS
         return snapshot.listings(options.rules, options.brackets, options.listed or tuple(self._tapes))
 
     def _unlisted(self, symbols: Mapping[str, object]) -> None:

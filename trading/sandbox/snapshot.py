@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
@@ -21,20 +21,26 @@ def read(path: Path) -> bytes:
         data = path.read_bytes()
         return gzip.decompress(data) if path.name.endswith(".gz") else data
     except (OSError, EOFError) as error:
-        raise Unreadable(f"{path}: {error}") from None
+        raise Unreadable(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def listings(rules: Path, brackets: Path | None = None, wanted: Collection[str] = ()) -> dict[str, Listing]:
-    """What may be traded by a snapshot: the USDT perpetuals that are TRADING, or those `wanted`.
+def listings(
+    rules: Path | None, brackets: Path | None = None, wanted: Collection[str] = ()
+) -> Mapping[str, Listing]:
+    """What may be traded: the built-in instruments, or by a snapshot the USDT perpetuals that are TRADING or `wanted`.
 
     Prices start where a built-in instrument does, else in the (geometric) middle of what PRICE_FILTER allows.
     """
+    tiers = _tiers(brackets) if brackets is not None else {}
+    if rules is None:
+        return {
+            symbol: msgspec.structs.replace(listing, brackets=tiers.get(symbol, listing.brackets))
+            for symbol, listing in LISTINGS.items()
+        }
     try:
         info = wire.exchange_info(read(rules))
-        rows = wire.one_or_many(read(brackets), wire.SymbolBrackets) if brackets is not None else []
     except wire.Malformed as error:
-        raise Unreadable(f"{rules}: no exchangeInfo or leverageBracket ({error})") from None
-    tiers = {row.symbol: wire.brackets(row) for row in rows}
+        raise Unreadable(f"{rules}: no exchangeInfo ({error})") from None
     found: dict[str, Listing] = {}
     for symbol in info.symbols:
         made = _listing(symbol, tiers) if _is_wanted(symbol, wanted) else None
@@ -47,6 +53,13 @@ def listings(rules: Path, brackets: Path | None = None, wanted: Collection[str] 
     return found
 
 
+def _tiers(path: Path) -> dict[str, tuple[Bracket, ...]]:
+    try:
+        return {row.symbol: wire.brackets(row) for row in wire.one_or_many(read(path), wire.SymbolBrackets)}
+    except wire.Malformed as error:
+        raise Unreadable(f"{path}: no leverageBracket ({error})") from None
+
+
 def _is_wanted(symbol: wire.SymbolInfo, wanted: Collection[str]) -> bool:
     if wanted and symbol.symbol not in wanted:
         return False
@@ -54,7 +67,7 @@ def _is_wanted(symbol: wire.SymbolInfo, wanted: Collection[str]) -> bool:
     return is_open and symbol.contract_type == "PERPETUAL" and symbol.quote_asset == "USDT"
 
 
-def _listing(symbol: wire.SymbolInfo, tiers: dict[str, tuple[Bracket, ...]]) -> Listing | None:
+def _listing(symbol: wire.SymbolInfo, tiers: Mapping[str, tuple[Bracket, ...]]) -> Listing | None:
     try:
         rules = wire.instrument(symbol)
     except wire.Malformed:
