@@ -13,9 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
+import pytest
 from msgspec.structs import replace
 
 from trading.gateways import paper
+from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.catalog import local, open_gateway
 from trading.messages import Cancel, Event, Place
 from trading.model import ClientOrderId, Environment, Instrument, OrderType, Side, Slot, TimeInForce
@@ -259,6 +261,22 @@ class Bench:
     async def fault(self, **switches: Any) -> None:
         """Faults as POST /sandbox/faults takes them."""
         await self._post("/sandbox/faults", switches)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with Bench() as bench:
+        yield bench
+
+
+@pytest.fixture
+async def trader(bench: Bench) -> Trader:
+    return await bench.connected()
+
+
+def inside(trader: Trader) -> BinanceGateway:
+    assert isinstance(trader.gateway, BinanceGateway)
+    return trader.gateway
 
 
 class PaperBench(Bench):

@@ -15,10 +15,9 @@ import pytest
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.gateways import SYMBOL, Bench, Trader, name
+from tests.gateways import SYMBOL, Bench, Trader, inside, name
 from tests.integration.test_binance_faults import Calls, by, logged_on, with_ed25519
 from trading.gateways.binance import history, rest, wire
-from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import Signer
 from trading.gateways.binance.streams import Stream
@@ -31,24 +30,8 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    async with Bench() as bench:
-        yield bench
-
-
-@pytest.fixture
-async def trader(bench: Bench) -> Trader:
-    return await bench.connected()
-
-
-@pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return Calls(monkeypatch)
-
-
-def inside(trader: Trader) -> BinanceGateway:
-    assert isinstance(trader.gateway, BinanceGateway)
-    return trader.gateway
 
 
 @asynccontextmanager

@@ -19,9 +19,8 @@ from storage import accounts
 from storage.books import DatabaseBooks
 from storage.database import Database
 from storage.journal import DatabaseJournal
-from tests.gateways import SYMBOL, Bench, Trader, name
+from tests.gateways import SYMBOL, Bench, Trader, inside, name
 from trading.gateways.binance import orders, silence, streams, wire
-from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.market import MOST_STREAMS, Market
 from trading.gateways.binance.rest import Rest
 from trading.gateways.catalog import open_gateway
@@ -37,22 +36,6 @@ GRID = {
     "symbol": SYMBOL, "direction": "NEUTRAL", "lower": "60000", "upper": "70000", "grids": "20",
     "investment": "3000", "leverage": "5",
 }  # fmt: skip
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    async with Bench() as bench:
-        yield bench
-
-
-@pytest.fixture
-async def trader(bench: Bench) -> Trader:
-    return await bench.connected()
-
-
-def inside(trader: Trader) -> BinanceGateway:
-    assert isinstance(trader.gateway, BinanceGateway)
-    return trader.gateway
 
 
 def by(trader: Trader) -> str:

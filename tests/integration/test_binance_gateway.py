@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from tests.gateways import SYMBOL, Bench, Trader, name
+from tests.gateways import SYMBOL, Bench, Trader, inside, name
 from trading.gateways.binance import history, orders, snapshot, wire
 from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.rates import Rates
@@ -35,22 +34,6 @@ from trading.model import Environment, MarginMode, Role, Side
 from trading.ports import Account, Broken, Credentials, Disagree, Disconnected, RateLimited
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    async with Bench() as bench:
-        yield bench
-
-
-@pytest.fixture
-async def trader(bench: Bench) -> Trader:
-    return await bench.connected()
-
-
-def inside(trader: Trader) -> BinanceGateway:
-    assert isinstance(trader.gateway, BinanceGateway)
-    return trader.gateway
 
 
 # --------------------------------------------------------------------------- lost answers

@@ -10,10 +10,9 @@ import pytest
 from msgspec.structs import replace
 
 from storage.database import Database
-from tests.gateways import SYMBOL, Bench, Trader, name
+from tests.gateways import SYMBOL, Bench, Trader, inside, name
 from tests.integration import test_desk as desks
 from trading.gateways.binance import funding
-from trading.gateways.binance.gateway import BinanceGateway
 from trading.gateways.binance.rest import Rest
 from trading.messages import Accepted, Filled, Funding, Place, Snapshot
 from trading.model import MarginMode, OrderType, Side, TimeInForce
@@ -22,22 +21,6 @@ from trading.sandbox.server import Options, Sandbox
 from trading.views import Declined
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    async with Bench() as bench:
-        yield bench
-
-
-@pytest.fixture
-async def trader(bench: Bench) -> Trader:
-    return await bench.connected()
-
-
-def inside(trader: Trader) -> BinanceGateway:
-    assert isinstance(trader.gateway, BinanceGateway)
-    return trader.gateway
 
 
 @pytest.fixture
