@@ -156,7 +156,10 @@ def demo(
     }
     options = {name: value for name, value in options.items() if value is not None and value != []}
     settings = demo_settings(file, data)
-    wiring.spin(run_demo(settings, port, not no_browser, fresh, options, debug))
+    try:
+        wiring.spin(run_demo(settings, port, not no_browser, fresh, options, debug))
+    except wiring.Held as held:
+        raise wiring.spin(demos.second(settings.home, held)) from None
 
 
 def tape(text: str) -> str:

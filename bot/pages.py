@@ -176,7 +176,8 @@ class Pages:
         resting: list[tuple[Account, Sequence[OrderRow]]] = []
         for account in self.accounts(reader):
             resting.append((account, await self._desk.orders(account.id)))
-        return orders.orders(resting, self._clock(), _page(press))
+        prices = {(it.account, it.symbol): it.price for it in self.cards(reader) if it.price is not None}
+        return orders.orders(resting, prices, self._clock(), _page(press) if press.argument else None)
 
     async def health(self, reader: Reader, press: Press) -> Screen:
         return health.health(await self._health(reader), self._clock(), self._version)

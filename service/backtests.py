@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +30,7 @@ SENTENCES = {
     "empty": "{file} holds no candle and no trade.",
     "columns": "{file} names no columns time, open, high, low, close (nor id, price, time of trades).",
     "number": "{file}, line {line}: a number is missing or is none.",
+    "seconds": "{file}: the times are in seconds; give them in milliseconds (or microseconds).",
     "order": "{file}, line {line}: the times go back.",
     "prices": "{file}, line {line}: these prices cannot be (low above high, or none above zero).",
     "mixed": "Candles and trades cannot be joined: give files of one kind.",
@@ -38,6 +39,14 @@ SENTENCES = {
     "no_rates": "{file} holds no funding rate.",
     "rate_columns": "{file} names no columns funding_time and funding_rate.",
 }
+BOUNDS = {
+    "--fee-maker": (Decimal("-0.1"), Decimal("0.1")),
+    "--fee-taker": (Decimal("-0.1"), Decimal("0.1")),
+    "--tick": (Decimal("1e-10"), Decimal(1_000_000)),
+    "--lot": (Decimal("1e-10"), Decimal(1_000_000)),
+    "--min-notional": (Decimal(0), Decimal(1_000_000)),
+}
+"""The least and the most that an option may be; of the reserve its parameter tells."""
 PICTURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 
 
@@ -72,11 +81,11 @@ def backtest(
     if plot is not None and plot.suffix.lower() not in PICTURES:
         fail(_("--plot: {file} must end with one of {endings}.").format(file=plot, endings=", ".join(PICTURES)))
     options = Options(
-        maker=_number("--fee-maker", fee_maker, is_rate=True),
-        taker=_number("--fee-taker", fee_taker, is_rate=True),
+        maker=_number("--fee-maker", fee_maker),
+        taker=_number("--fee-taker", fee_taker),
         tick=_number("--tick", tick),
         lot=_number("--lot", lot),
-        min_notional=_number("--min-notional", min_notional, least=Decimal(0)),
+        min_notional=_number("--min-notional", min_notional),
         rules=rules,
         brackets=brackets,
         funding=tuple(funding or ()),
@@ -102,17 +111,18 @@ def backtest(
         _show(reports)
 
 
-def _number(name: str, text: str | None, *, is_rate: bool = False, least: Decimal | None = None) -> Decimal | None:
-    """An option that is a number: above zero, a rate between -1 and 1, or at least `least`."""
+def _number(name: str, text: str | None) -> Decimal | None:
+    """An option that is a number within its BOUNDS."""
     if text is None:
         return None
+    least, most = BOUNDS[name]
     try:
         value = Decimal(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except InvalidOperation:
+    except ArithmeticError:
         value = Decimal("NaN")
-    fits = value.is_finite() and (-1 < value < 1 if is_rate else value >= least if least is not None else value > 0)
-    if not fits:
-        fail(_("{name}: {text} will not do, give a number like the one in --help.").format(name=name, text=text))
+    if not (value.is_finite() and least <= value <= most):
+        sentence = _("{name}: {text} will not do, give a number from {least} to {most}.")
+        fail(sentence.format(name=name, text=text, least=f"{least:,f}", most=f"{most:,f}"))
     return value
 
 

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from bot.words import translated as _
-from service.wiring import Chat, Keys, Trouble
+from service.wiring import Chat, Held, Keys, Trouble
 from storage.lock import FileLock, Taken
 from trading.gateways.catalog import local
 from trading.model import Environment
@@ -115,6 +115,22 @@ async def end_service(folder: Path, pid: int) -> None:
         else:
             lock.release()
             return
+
+
+async def second(folder: Path, held: Held) -> Trouble:
+    """Why another demo cannot run on `folder`, with the page of the one that does."""
+    try:
+        living = Demo(folder)
+    except Trouble:
+        return held
+    chat = living.record.chat
+    if chat is None or living.record.service != held.pid or not await answers("chat", chat):
+        return held
+    return Trouble(
+        _("The demo already runs: {page} (process {pid}; --fresh ends it and starts over).").format(
+            page=living.page, pid=held.pid
+        )
+    )
 
 
 class Demo:

@@ -49,6 +49,14 @@ class Trouble(Exception):
     """Why the service cannot run, as one sentence for the person."""
 
 
+class Held(Trouble):
+    """The same because process `pid` runs on the database; 0 where that is not known yet."""
+
+    def __init__(self, sentence: str, pid: int) -> None:
+        super().__init__(sentence)
+        self.pid = pid
+
+
 class Chat(Struct, frozen=True):
     """Where the bot's Telegram is. Never printed: the token opens it."""
 
@@ -106,7 +114,7 @@ async def opened(settings: Settings, exclusive: bool) -> AsyncIterator[Database]
         database = Database(settings.database)
         await database.open(exclusive=exclusive)
     except Locked as held:
-        raise Trouble(_holder(held)) from None
+        raise Held(_holder(held), held.pid) from None
     except Newer:
         raise Trouble(_("The database was written by a newer version of Trellis: update the program.")) from None
     except Unusable as error:

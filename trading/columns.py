@@ -26,6 +26,7 @@ from trading.tape import (
     Trade,
     candle_columns,
     candles,
+    check_unit,
     fields,
     is_trades,
     trade_columns,
@@ -71,6 +72,8 @@ class _Head:
         self.file = file
         self._rest = _stretches(file)
         self.stretch = next(self._rest, None)
+        if self.stretch is not None:
+            check_unit(file, self.stretch.times[0])
 
     @property
     def key(self) -> float:

@@ -41,14 +41,16 @@ _YEAR_2001 = 10**12
 """ms: what is below is no time but an id."""
 MICROSECONDS = 10**14
 """Times from here on are µs: as ms they would lie in the year 5138."""
+_SECONDS = (10**9, 10**10)
+"""A file whose first time lies between these is in seconds: as ms it would begin in the spring of 1970."""
 _SYMBOL = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{2,20}(?:USDT|USDC|FDUSD|BUSD|USD))(?![A-Z0-9])")
 
 
 class TapeError(ValueError):
     """A file that cannot be read: which one, where, and a code for the words.
 
-    Codes: missing, format, empty, columns, number, order, prices; mixed (candles and trades), no_pyarrow; no_rates
-    and rate_columns of funding.
+    Codes: missing, format, empty, columns, number, order, prices, seconds; mixed (candles and trades), no_pyarrow;
+    no_rates and rate_columns of funding.
     """
 
     def __init__(self, file: str, code: str, line: int = 0) -> None:
@@ -91,7 +93,9 @@ def read_funding(file: str | Path) -> list[tuple[int, Decimal]]:
                 raise TapeError(str(file), "number", line) from None
     if not rows:
         raise TapeError(str(file), "no_rates")
-    return sorted(rows)
+    rows.sort()
+    check_unit(str(file), rows[0][0])
+    return rows
 
 
 def symbol_of(file: str | Path) -> str | None:
@@ -253,6 +257,12 @@ def _is_number(text: str) -> bool:
 def _time(text: str) -> int:
     value = int(text)
     return value // 1000 if value >= MICROSECONDS else value
+
+
+def check_unit(file: str, first: float) -> None:
+    """Raises TapeError where the first time of `file` is one in seconds."""
+    if _SECONDS[0] <= first < _SECONDS[1]:
+        raise TapeError(file, "seconds")
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
 
 from bot import numbers, words
 from bot.menu import Button, Screen, button, page, pager
 from bot.screens.grids import name
+from bot.screens.ladder import ladder
 from bot.words import say
 from trading.messages import Notice, Reason
 from trading.model import Side
@@ -40,27 +41,15 @@ def card(
 def levels(it: Card, rows: Sequence[LevelRow], number: int | None = None) -> Screen:
     """Every slot with its order, or the reason why it has none, highest price first; the price's page by default."""
     head = f"🧾 <b>{escape(say('levels_title', symbol=it.symbol, id=it.id), quote=False)}</b> · {it.badge}"
-    every = sorted(rows, key=lambda row: (-row.price, row.slot))
-    if number is None:
-        number = (sum(row.price >= it.price for row in every) if it.price is not None else 0) // SIZE
-    here, pages, first = page(every, number, SIZE)
-    text = "\n".join(_ladder(it, every[first : first + SIZE])) or say("levels_none")
+    lines, at = ladder(sorted(rows, key=lambda row: (-row.price, row.slot)), it.price, _level)
+    here, pages, first = page(lines, at // SIZE if number is None else number, SIZE)
+    text = "\n".join(lines[first : first + SIZE]) or say("levels_none")
     turn = pager("levels", it.id, here, pages)
     foot = (
         button(say("b_refresh"), "levels", it.id, str(here)),
         button(say("b_to_card"), "grid", it.id),
     )
     return Screen(f"{head}\n\n{text}", (*((turn,) if turn else ()), foot))
-
-
-def _ladder(it: Card, rows: Sequence[LevelRow]) -> Iterator[str]:
-    """A line for each of `rows`, and where the price stands among them."""
-    price, is_told = it.price, it.price is None or not rows or rows[0].price < it.price
-    for row in rows:
-        if price is not None and not is_told and row.price < price:
-            yield f"<i>— {say('levels_price', price=numbers.near(price))} —</i>"
-            is_told = True
-        yield _level(row)
 
 
 def _level(row: LevelRow) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from html import escape
+from itertools import groupby
+from operator import attrgetter
 
 from bot import numbers, words
 from bot.menu import Screen, button, page, pager
+from bot.screens.ladder import ladder
 from bot.words import say
 from trading.ports import Account
 from trading.views import OrderRow
@@ -16,28 +18,49 @@ from trading.views import OrderRow
 SIZE = 20
 
 
-def orders(resting: Sequence[tuple[Account, Sequence[OrderRow]]], now: int, number: int = 0) -> Screen:
-    """`resting`: each account with its orders."""
+def orders(
+    resting: Sequence[tuple[Account, Sequence[OrderRow]]],
+    prices: Mapping[tuple[int, str], Decimal],
+    now: int,
+    number: int | None = None,
+) -> Screen:
+    """`resting`: each account with its orders; `prices` of now by account and symbol. The first price's by default."""
     head = f"🧾 <b>{say('orders_title')}</b>"
-    every = [(account, row) for account, rows in resting for row in sorted(rows, key=_rank)]
-    here, pages, first = page(every, number, SIZE)
+    every, at = _ladders(resting, prices)
+    here, pages, first = page(every, at // SIZE if number is None else number, SIZE)
     lines: list[str] = []
     shown: Account | None = None
-    for account, row in every[first : first + SIZE]:
+    for account, line in every[first : first + SIZE]:
         if account is not shown:
             lines.append(f"\n<b>{escape(account.name, quote=False)}</b> · {account.environment.badge}")
             shown = account
-        lines.append(_line(row))
+        lines.append(line)
     text = "\n".join(lines) or f"\n{say('orders_none') if resting else say('no_account')}"
     turn = pager("orders", 0, here, pages)
-    foot = (button(say("b_refresh"), "orders", 0, str(here) if here else ""), button(say("b_home"), "home"))
+    foot = (button(say("b_refresh"), "orders", 0, str(here)), button(say("b_home"), "home"))
     stamp = f"<i>{say('card_updated', time=numbers.clock(now))}</i>"
     return Screen(f"{head}\n{text}\n\n{stamp}", (*((turn,) if turn else ()), foot))
 
 
-def _rank(row: OrderRow) -> tuple[str, float, Decimal]:
-    """By symbol, ours first, highest price first."""
-    return (row.symbol, math.inf if row.bot is None else row.bot, -row.price)
+def _ladders(
+    resting: Sequence[tuple[Account, Sequence[OrderRow]]], prices: Mapping[tuple[int, str], Decimal]
+) -> tuple[list[tuple[Account, str]], int]:
+    """A text for each order, symbol by symbol, and the place of the first price."""
+    every: list[tuple[Account, str]] = []
+    place: int | None = None
+    for account, rows in resting:
+        for symbol, own in groupby(sorted(rows, key=_rank), key=attrgetter("symbol")):
+            price = prices.get((account.id, symbol))
+            texts, at = ladder(list(own), price, _line, symbol)
+            if price is not None and place is None:
+                place = len(every) + at
+            every += [(account, text) for text in texts]
+    return every, place or 0
+
+
+def _rank(row: OrderRow) -> tuple[str, Decimal]:
+    """By symbol, highest price first."""
+    return (row.symbol, -row.price)
 
 
 def _line(row: OrderRow) -> str:

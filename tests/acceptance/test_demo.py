@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -10,8 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from service.demo import Child, Record, free_port, second
+from service.wiring import Held
 from tests.acceptance.driver import Chat, Service, alive, ask, demo, run, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -85,11 +89,23 @@ def test_a_stranger_gets_one_sentence_and_nothing_else(living: Service) -> None:
 
 
 def test_a_second_instance_is_refused_and_the_first_goes_on(living: Service) -> None:
-    second = run("demo", "--no-browser", "--data", str(living.folder))
-    assert second.returncode == 1 and second.stdout == ""
-    assert "already (process" in second.stderr and second.stderr.count("\n") == 1
+    refused = run("demo", "--no-browser", "--data", str(living.folder))
+    assert refused.returncode == 1 and refused.stdout == ""
+    pid = living.process.pid if living.process is not None else 0
+    assert f"already runs: {living.chat.page} (process {pid}" in refused.stderr and refused.stderr.count("\n") == 1
     assert living.chat.asked("/version", "Trellis")
     assert all(alive(living.record[kind]["pid"]) for kind in ("sandbox", "chat"))
+
+
+def test_a_page_that_is_not_the_holders_or_does_not_answer_is_not_named(tmp_path: Path) -> None:
+    held = Held("Trellis runs on this database already.", 4711)
+    assert asyncio.run(second(tmp_path, held)) is held
+    for service in (4711, 4712):
+        record = Record(service, chat=Child(1, free_port(), "token"))
+        (tmp_path / "demo.json").write_bytes(msgspec.json.encode(record))
+        assert asyncio.run(second(tmp_path, held)) is held
+    (tmp_path / "demo.json").write_text("damaged")
+    assert asyncio.run(second(tmp_path, held)) is held
 
 
 def test_the_record_and_the_vault_key_are_for_their_owner_only(living: Service) -> None:
@@ -144,10 +160,10 @@ def test_fresh_ends_a_living_demo_and_forgets_everything(tmp_path: Path) -> None
     with demo(folder) as first:
         first.chat.say("/start")
         old = [first.record[kind]["pid"] for kind in ("sandbox", "chat")]
-        with demo(folder, "--fresh") as second:
+        with demo(folder, "--fresh") as other:
             assert first.process is not None and first.process.wait(10) == 0
             assert not any(alive(pid) for pid in old)
-            assert second.chat.screen() == []
+            assert other.chat.screen() == []
 
 
 def test_fresh_deletes_nothing_in_a_folder_that_is_no_demo(tmp_path: Path) -> None:

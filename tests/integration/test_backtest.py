@@ -193,6 +193,49 @@ def test_a_mistake_is_one_clear_line(tape: Path, arguments: tuple[str, ...], wor
     assert word in refused(*(each.format(tape=tape) for each in arguments))
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "least", "most"),
+    [
+        ("--tick", "1e-400", "0.0000000001", "1,000,000"),
+        ("--tick", "1e400", "0.0000000001", "1,000,000"),
+        ("--tick", "1e999999999999999999%", "0.0000000001", "1,000,000"),
+        ("--lot", "1e-400", "0.0000000001", "1,000,000"),
+        ("--lot", "1e400", "0.0000000001", "1,000,000"),
+        ("--min-notional", "1e400", "0", "1,000,000"),
+        ("--min-notional", "-1", "0", "1,000,000"),
+        ("--fee-maker", "0.99", "-0.1", "0.1"),
+        ("--fee-taker", "nan", "-0.1", "0.1"),
+        ("--fee-taker", "-11%", "-0.1", "0.1"),
+    ],
+)
+def test_an_absurd_number_is_refused_with_its_bounds(tape: Path, option: str, text: str, least: str, most: str) -> None:
+    said = refused(tape, "--grid", GRID, option, text)
+    assert said == f"{option}: {text} will not do, give a number from {least} to {most}.\n"
+
+
+@pytest.mark.parametrize("text", ["1e-400", "1e400", "51%", "-1"])
+def test_an_absurd_reserve_is_refused(tape: Path, text: str) -> None:
+    assert refused(tape, "--grid", GRID, "--reserve", text).startswith("Reserve: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "text"), [("--tick", "0.0000000001"), ("--lot", "0.0000000001"), ("--fee-maker", "1e-400")]
+)
+def test_numbers_at_their_bounds_run(tape: Path, option: str, text: str) -> None:
+    assert numbers(tape, "--grid", GRID, option, text)["fills"]
+
+
+def test_times_in_seconds_are_refused_and_not_taken_for_milliseconds(tape: Path) -> None:
+    whole = tape.read_text()
+    tape.write_text(HEADER + "".join(f"{1_700_000_000 + 60 * n},65000,66100,63900,65000,1\n" for n in range(9)))
+    said = refused(tape, "--grid", GRID)
+    assert "tape.csv" in said and "seconds" in said and "milliseconds" in said
+    rates = tape.with_name("rates.csv")
+    rates.write_text("funding_time,funding_rate\n1700000000,0.0001\n")
+    tape.write_text(whole)
+    assert "rates.csv" in refused(tape, "--grid", GRID, "--funding", rates)
+
+
 def test_parquet_without_its_package_says_what_to_install(tape: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     told = refused(tape.rename(tape.with_suffix(".parquet")), "--grid", GRID)

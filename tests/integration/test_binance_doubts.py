@@ -22,7 +22,7 @@ from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import Signer
 from trading.gateways.binance.streams import Stream
 from trading.gateways.limiter import Limiter
-from trading.messages import Accepted, Closed, Event, Filled, Reason, Refused, Uncertain
+from trading.messages import Accepted, Closed, Event, Filled, Quote, Reason, Refused, Uncertain
 from trading.model import Side, StopStatus
 from trading.ports import Credentials, Disconnected, RateLimited, Rejected, TradingError
 
@@ -78,6 +78,16 @@ async def test_an_order_refused_for_want_of_a_session_is_sent_again_with_its_sig
         await bench.fault(next=[{"kind": "refuse", "code": -2015, "status": 401, "on": "order.place"}])
         trader.place(name(2), Side.BUY, "64000.0")
         assert (await trader.hear(Refused, name(2))).reason is Reason.NOT_ALLOWED
+
+
+async def test_every_order_that_was_on_its_way_when_the_session_ended_may_be_sent_again() -> None:
+    async with with_ed25519() as (bench, trader):
+        await logged_on(trader)
+        await bench.fault(next=[{"kind": "refuse", "code": -2015, "status": 401, "on": "order.place"}] * 3)
+        for slot in range(3):
+            trader.place(name(slot), Side.BUY, f"{64_000 - slot}.0")
+        for slot in range(3):
+            assert (await trader.hear(Refused, name(slot))).reason is Reason.THROTTLED
 
 
 async def test_a_logon_outside_the_window_sets_the_clock() -> None:
@@ -350,6 +360,18 @@ async def test_who_stopped_watching_hears_nothing_of_the_first_quote(trader: Tra
     await trader.gateway.unwatch(SYMBOL, hear)
     await watching
     assert heard == []
+
+
+async def test_who_comes_late_to_a_quiet_symbol_hears_its_price(bench: Bench, trader: Trader) -> None:
+    """An account of paper watches what its bots watch already: without a price it refuses their orders."""
+    heard: list[Event] = []
+    await trader.gateway.watch(SYMBOL, lambda symbol, event: None)
+    await asyncio.sleep(0.5)
+    await bench.move("65010")
+    await trader.until(lambda: inside(trader)._market.last(SYMBOL) is not None)
+    await asyncio.sleep(0.2)
+    await trader.gateway.watch(SYMBOL, lambda symbol, event: heard.append(event))
+    assert [event.bid for event in heard if isinstance(event, Quote)]
 
 
 async def test_why_an_account_is_down_is_the_latest_reason(bench: Bench, trader: Trader) -> None:

@@ -16,7 +16,7 @@ from trading.gateways.binance import funding
 from trading.gateways.binance.rest import Rest
 from trading.messages import Accepted, Filled, Funding, Place, Snapshot
 from trading.model import MarginMode, OrderType, Side, TimeInForce
-from trading.ports import Rejected
+from trading.ports import Disconnected, Rejected
 from trading.sandbox.server import Options, Sandbox
 from trading.views import Declined
 
@@ -138,6 +138,39 @@ async def test_special_funding_is_funding(bench: Bench, trader: Trader) -> None:
         now += 1
         floor.earn(floor.accounts["key"], kind, Decimal("-0.5"), SYMBOL, now)
     assert [funding.time for funding in (await look(trader)).fundings] == [now - 2, now - 1]
+
+
+async def test_funding_whose_reading_failed_is_found_by_the_next_one(
+    bench: Bench, trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await look(trader)
+    floor, read = bench.sandbox.exchange.venue._floor, Rest.read
+
+    async def fail(*_: object, **__: object) -> bytes:
+        raise Disconnected("gone")
+
+    inside(trader)._reader.fundings.doubt()
+    floor.earn(floor.accounts["key"], "FUNDING_FEE", Decimal("-0.5"), SYMBOL, trader.gateway.now())
+    monkeypatch.setattr(Rest, "read", fail)
+    with pytest.raises(Disconnected):
+        await look(trader)
+    monkeypatch.setattr(Rest, "read", read)
+    assert len((await look(trader)).fundings) == 1
+
+
+async def test_funding_that_is_listed_long_after_its_event_is_found(
+    bench: Bench, trader: Trader, incomes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A special one comes at any minute: no full hour makes anybody look again."""
+    now, floor = trader.gateway.now(), bench.sandbox.exchange.venue._floor
+    monkeypatch.setattr(funding, "HOUR", now - 600_000)  # the last full one was ten minutes ago
+    monkeypatch.setattr(funding, "FRESH", 100)
+    event = f'{{"e":"ACCOUNT_UPDATE","T":{now},"E":{now},"a":{{"B":[],"P":[],"m":"SPECIAL_FUNDING_FEE"}}}}'
+    inside(trader)._on_user_text(event.encode())
+    await trader.until(lambda: len(incomes) == 2)
+    await asyncio.sleep(0.3)
+    floor.earn(floor.accounts["key"], "SPECIAL_FUNDING_FEE", Decimal("-0.5"), SYMBOL, now)
+    assert len((await look(trader)).fundings) == 1
 
 
 async def test_one_reading_of_the_income_serves_every_bot(trader: Trader, incomes: list[str]) -> None:

@@ -375,7 +375,7 @@ async def test_every_command_answers(house: House) -> None:
     async with house.open():
         for command, sees in {
             "/start": "1 running of 1 grid", "/help": "How this works", "/grids": "My grids", "/grid 1": "Grid profit",
-            "/balance": "10,000.00 USDT", "/positions": "BTCUSDT long 0.012", "/orders": "Resting orders",
+            "/balance": "10,000.00 USDT", "/positions": "BTCUSDT long 0.012", "/orders": "BTCUSDT price now",
             "/health": "Everything works", "/version": "Trellis 1.2.3", "/grid 5": "There is no grid #5",
             "/grid x": "Which grid?", "/nonsense": "I do not know this command", "what is this": "I did not understand",
             "/health@trellis_demo_bot": "Everything works",

@@ -10,11 +10,12 @@ import pytest
 
 from tests.crash import Trial
 from tests.unit.pit import Pit, neutral
+from tests.unit.test_session import Life
 from trading.gateways.binance.ferry import Ferry
-from trading.live.audit import agrees, is_settled
+from trading.live.audit import agrees, audit, is_settled
 from trading.messages import Closed, Filled
 from trading.model import Side
-from trading.ports import Disconnected, Glance, SnapshotRequest
+from trading.ports import Disagree, Disconnected, Glance, Rejected, SnapshotRequest, TradingError
 
 LIVES = 1000
 Judge = Callable[[Glance, SnapshotRequest], bool]
@@ -136,6 +137,48 @@ def test_what_is_under_way_or_in_doubt_is_not_left_to_a_glance(pit: Pit):
     fill = next(event for _, event in pit.broker.take() if isinstance(event, Filled))
     pit.engine.handle(fill)  # its counter-order is on its way
     assert not is_settled(pit.engine)
+
+
+# --------------------------------------------------------------------------- whose turn it is
+
+
+class Account:
+    """What an audit asks the gateway of an account, of the first of its bots."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.trouble: TradingError | None = None
+
+    async def leisure(self, count: int = 1) -> None: ...
+
+    async def glance(self, symbols: object) -> Glance:
+        if self.trouble is not None:
+            raise self.trouble
+        return glance(self.life.pit)
+
+
+async def two() -> tuple[Life, Life]:
+    lives = Life(), Life()
+    for life in lives:
+        await life.begin()
+        life.pit.now += 60_000
+    return lives
+
+
+async def test_a_bot_whose_reads_never_agree_takes_no_others_turn():
+    bad, good = await two()
+    bad.venue.trouble = Disagree("reads disagree")
+    for _ in range(2):
+        await audit(Account(good), [bad.session, good.session])  # type: ignore[arg-type]
+    assert good.pit.engine.kept.read_from == good.pit.now
+
+
+async def test_where_a_glance_is_refused_each_is_read_whole():
+    lives = await two()
+    account = Account(lives[0])
+    account.trouble = Rejected(-1121, "Invalid symbol.")
+    await audit(account, [life.session for life in lives])  # type: ignore[arg-type]
+    assert [life.pit.engine.kept.read_from for life in lives] == [life.pit.now for life in lives]
 
 
 # --------------------------------------------------------------------------- one read for many

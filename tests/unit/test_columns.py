@@ -180,6 +180,18 @@ class TestTrades:
         assert caught.value.line == 3
 
 
+@pytest.mark.parametrize("text", ["{},1,2,0.5,1,10\n", 'open_time,open,high,low,close\n"{}",1,2,0.5,1\n'])
+def test_times_in_seconds_are_told_by_the_first_one(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TapeError) as caught:
+        list(read([written(tmp_path / "a.csv", text.format(1_700_000_000))]))
+    assert caught.value.code == "seconds"
+
+
+def test_a_tape_that_begins_at_zero_is_in_milliseconds_however_long(tmp_path: Path) -> None:
+    rows = "".join(f"{day * 86_400_000},1,2,0.5,1,10\n" for day in range(40))
+    assert len([time for stretch in read([written(tmp_path / "a.csv", rows)]) for time in stretch.times]) == 40
+
+
 def test_parquet_without_its_package_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(TapeError) as caught:

@@ -204,6 +204,40 @@ def test_a_reset_that_cannot_be_planned_pauses():
     assert (pit.engine.status, pit.engine.kept.reason) == (Status.PAUSED, "reset")
 
 
+def test_a_resume_goes_on_with_a_reset_that_closed_the_lots_of_its_old_plan():
+    pit = Pit(plan(Direction.LONG))
+    pit.start()
+    pit.handle(Reset(pit.now, True))
+    pit.settle()
+    pit.handle(Fail(pit.now, "over_balance"))
+    pit.now += 2000
+    pit.handle(Resume(pit.now))
+    pit.settle()
+    pit.handle(Tick(pit.now))
+    assert (pit.engine.status, pit.position(), pit.resting()) == (Status.RESETTING, 0, [])
+    replan(pit)
+    assert (pit.engine.status, pit.position()) == (Status.RUNNING, sum(pit.plan.quantities[5:]))
+    pit.check()
+
+
+def test_a_start_that_was_paused_before_it_had_closed_first_closes_when_it_is_resumed():
+    pit = Pit(plan(Direction.LONG))
+    pit.start()
+    pit.handle(Stop(pit.now, False))
+    pit.settle()
+    pit.engine.ledger.carry()
+    pit.engine.adopt(Grid.begin(pit.plan, "abcd", 7, pit.engine.strategy))
+    pit.engine.is_synced = False
+    pit.handle(Start(pit.now, close_first=True))
+    pit.handle(Pause(pit.now))
+    pit.handle(Resume(pit.now))
+    pit.snapshot()
+    pit.settle()
+    assert (pit.engine.status, pit.position()) == (Status.RESETTING, 0)
+    replan(pit)
+    pit.check()
+
+
 def test_a_start_may_close_first_what_the_last_run_left():
     pit = Pit(plan(Direction.LONG))
     pit.start()

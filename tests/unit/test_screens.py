@@ -175,6 +175,12 @@ def test_the_levels_open_where_the_price_is() -> None:
     assert "5 / 5" in captions(card.levels(a_card(price=Decimal(1)), rows))
 
 
+def test_the_page_where_the_price_is_tells_it_wherever_that_lies() -> None:
+    rows = [LevelRow(n, Side.SELL, Decimal(60000 + 100 * n), Decimal(1), Decimal(0), "working") for n in range(40)]
+    for price in ("65000", "63900", "61950", "60000", "50000"):
+        assert f"price now {Decimal(price):,}" in read(card.levels(a_card(price=Decimal(price)), rows))
+
+
 @pytest.mark.parametrize(("qty", "words"), [("0.012", "long 0.012 BTC"), ("-0.012", "short 0.012 BTC")])
 def test_a_position_says_its_side(qty: str, words: str) -> None:
     assert words in read(card.card(a_card(position=Decimal(qty)), NOW))
@@ -463,8 +469,26 @@ def test_many_orders_are_paged_and_foreign_ones_marked() -> None:
         OrderRow("BTCUSDT", None if i % 3 else 1, str(i), Side.SELL, Decimal(i + 1), Decimal(1), Decimal(0), NOW)
         for i in range(200)
     ]
-    assert "not by Trellis" in "".join(read(orders.orders([(ACCOUNT, rows)], NOW, n)) for n in range(10))
-    assert "No orders rest" in read(orders.orders([(ACCOUNT, [])], NOW))
+    assert "not by Trellis" in "".join(read(orders.orders([(ACCOUNT, rows)], {}, NOW, n)) for n in range(10))
+    assert "No orders rest" in read(orders.orders([(ACCOUNT, [])], {}, NOW))
+
+
+def test_orders_open_where_the_price_is_and_each_symbol_tells_its_own() -> None:
+    def rows(symbol: str, *prices: int) -> list[OrderRow]:
+        return [OrderRow(symbol, 1, "1", Side.SELL, Decimal(p), Decimal(1), Decimal(0), NOW) for p in prices]
+
+    held = [(ACCOUNT, [*rows("ETHUSDT", 3100, 3000), *rows("BTCUSDT", *range(60000, 64000, 100))])]
+    prices = {(ACCOUNT.id, "BTCUSDT"): Decimal(61020), (ACCOUNT.id, "ETHUSDT"): Decimal(2900)}
+    shown = orders.orders(held, prices, NOW)
+    lines = read(shown).splitlines()
+    assert "2 / 3" in captions(shown)
+    at = lines.index("— BTCUSDT price now 61,020 —")
+    assert "61,100" in lines[at - 1] and "61,000" in lines[at + 1]
+    rest = orders.orders(held, prices, NOW, 2)
+    assert "sell 3,000 × 1 · #1\n— ETHUSDT price now 2,900 —" in read(rest)
+    assert "1 / 3" in captions(orders.orders(held, {}, NOW))
+    assert shown.rows[-1][0].press.argument == "1", "refresh stays on its page"
+    assert orders.orders(held, prices, NOW, 0).rows[-1][0].press.argument == "0"
 
 
 def test_positions_and_balances_are_grouped_by_account() -> None:
@@ -491,7 +515,7 @@ def test_foreign_text_never_becomes_markup(name: str) -> None:
     draft = Draft("abcdefgh", 1, fields={"symbol": name})
     unknown = Declined(Refusal("unknown_symbol", {"symbol": name, "nearest": name}))
     for shown in (
-        card.card(it, NOW), grids.grids([it]), confirm.stop(it, seal), orders.orders([(account, [row])], NOW),
+        card.card(it, NOW), grids.grids([it]), confirm.stop(it, seal), orders.orders([(account, [row])], {}, NOW),
         wizard.account(draft, [account]), preview.missing(draft, "DEMO", unknown), wizard.example(name),
         health.health([HealthRow(f"account:{name}", False, name)], NOW, name), home.home([it], (), name),
     ):  # fmt: skip

@@ -5,10 +5,12 @@ from decimal import Decimal as D
 
 import pytest
 
-from tests.unit.pit import Pit, neutral
+from tests.unit.pit import Pit, neutral, plan
 from trading.core.lifecycle import Status
+from trading.live import session as sessions
 from trading.live.session import Session
 from trading.messages import (
+    Begin,
     Command,
     Disconnected,
     Event,
@@ -17,12 +19,16 @@ from trading.messages import (
     PlaceAgain,
     Quote,
     Reason,
+    Reset,
     Resume,
     Snapshot,
     Start,
     Stop,
+    Tick,
 )
-from trading.ports import Broken, Record, Recorder, SnapshotRequest
+from trading.model import Direction
+from trading.ports import Broken, Record, Recorder, SnapshotRequest, TradingError
+from trading.strategies.grid import GridPlan
 
 
 class Venue:
@@ -32,6 +38,7 @@ class Venue:
         self.pit = pit
         self.open = asyncio.Event()
         self.open.set()
+        self.trouble: TradingError | None = None
         self.sent: list[object] = []
 
     def send(self, intent: object) -> None:
@@ -41,17 +48,22 @@ class Venue:
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         found = self.pit.broker.snapshot(request, self.pit.now)
         await self.open.wait()
+        if self.trouble is not None:
+            raise self.trouble
         return found
 
 
 class Memory:
-    """A journal that keeps the last record."""
+    """A journal that keeps the last record; a commit can be held up."""
 
     def __init__(self) -> None:
         self.last: Record | None = None
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def now(self, source: Recorder) -> None:
         self.last = source.take()
+        await self.open.wait()
 
     def later(self, source: Recorder) -> None:
         self.last = source.take()
@@ -62,11 +74,12 @@ class Memory:
 class Life:
     """A started bot in its session."""
 
-    def __init__(self) -> None:
-        self.pit = Pit(neutral())
+    def __init__(self, grid: GridPlan | None = None) -> None:
+        self.pit = Pit(grid or neutral())
         self.venue = Venue(self.pit)
+        self.journal = Memory()
         self.tasks: list[asyncio.Task[None]] = []
-        self.session = Session(self.pit.engine, self.venue, Memory(), self.spawn, lambda: self.pit.now)  # type: ignore[arg-type]
+        self.session = Session(self.pit.engine, self.venue, self.journal, self.spawn, lambda: self.pit.now)  # type: ignore[arg-type]
 
     def spawn(self, work):
         self.tasks.append(asyncio.ensure_future(work))
@@ -197,3 +210,73 @@ async def test_a_command_behind_the_end_of_a_bot_is_answered():
     assert life.pit.engine.status is Status.STOPPED
     with pytest.raises(Broken):
         await asyncio.wait_for(life.session.do(PlaceAgain(life.pit.now, 4)), 1)
+
+
+async def test_orders_that_wait_for_their_commit_are_not_taken_for_lost_and_sent_twice():
+    life = Life(plan(Direction.LONG))
+    await life.begin()
+    await life.session.do(Reset(life.pit.now, True))
+    for _ in range(4):
+        life.hear()
+        await asyncio.gather(*life.tasks)
+        life.pit.now += 1_000
+        life.session.feed(Tick(life.pit.now))
+    assert (life.pit.engine.status, life.pit.position()) == (Status.RESETTING, 0)
+    life.pit.begin_again()
+    life.journal.open.clear()
+    begun = asyncio.ensure_future(life.session.do(Begin(life.pit.now)))
+    await asyncio.sleep(0)
+    reading = asyncio.ensure_future(life.session.reconcile())
+    await asyncio.sleep(0)
+    life.journal.open.set()
+    await asyncio.gather(begun, reading)
+    life.hear()
+    await asyncio.gather(*life.tasks)
+    assert life.pit.position() == sum(life.pit.plan.quantities[5:]), "one initial order, not two"
+    life.pit.check()
+
+
+async def test_a_stream_that_breaks_while_a_reading_fails_holds_the_bot_until_a_reading_is_through():
+    life = Life()
+    await life.begin()
+    life.venue.open.clear()
+    life.venue.trouble = TradingError("the line is down")
+    reading = asyncio.ensure_future(life.session.reconcile())
+    await asyncio.sleep(0)
+    life.session.feed(Disconnected(life.pit.now))
+    life.venue.open.set()
+    await asyncio.sleep(0.01)
+    life.venue.trouble = None
+    life.move("63900")  # told by the next stream, before the reading that it has to wait for
+    life.hear()
+    assert life.pit.engine.ledger.position == 0
+    await reading
+    life.hear()
+    life.pit.check()
+
+
+async def test_a_no_for_somebody_who_no_longer_waits_breaks_nothing():
+    life = Life()
+    await life.begin()
+    life.journal.open.clear()
+    asked = [asyncio.ensure_future(life.session.do(Reset(life.pit.now, False))) for _ in range(2)]
+    await asyncio.sleep(0)
+    asked[1].cancel()
+    await asyncio.sleep(0)
+    life.journal.open.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    await life.session.do(Stop(life.pit.now))
+    assert life.pit.engine.status is Status.STOPPING
+
+
+async def test_a_look_does_not_wait_for_a_reading_that_goes_on_failing(monkeypatch):
+    monkeypatch.setattr(sessions, "LOOK", 0.05)
+    life = Life()
+    await life.begin()
+    life.session.feed(Disconnected(life.pit.now))
+    life.venue.trouble = TradingError("no such symbol")
+    await asyncio.wait_for(life.session.look(), 1)
+    assert life.session.is_reading
+    life.venue.trouble = None
+    await asyncio.gather(*life.tasks)
+    life.pit.check()

@@ -122,7 +122,11 @@ def test_funding_is_read_with_and_without_a_header(tmp_path: Path) -> None:
 
 
 def test_a_funding_file_without_rates_or_their_columns_is_told(tmp_path: Path) -> None:
-    for text, code in (("funding_time,funding_rate\n", "no_rates"), ("time,open\n1,2\n", "rate_columns")):
+    for text, code in (
+        ("funding_time,funding_rate\n", "no_rates"),
+        ("time,open\n1,2\n", "rate_columns"),
+        ("1700000000,0.0001\n", "seconds"),
+    ):
         with pytest.raises(TapeError, match=code):
             read_funding(written(tmp_path / "f.csv", text))
 

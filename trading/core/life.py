@@ -116,6 +116,10 @@ def pause(state: State, reason: str) -> None:
 
 
 def on_resume(state: State, command: Resume) -> None:
+    if state.status is Status.PAUSED and state.kept.close:
+        # a reset or a start was to close what the plan knows nothing of any more: its slots must not rest again
+        wind_down(state, Move.RESET, True)
+        return
     resume(state)
     state.kept.resumed, state.kept.rested = command.time, None
     state.holds.release_all()

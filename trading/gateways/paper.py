@@ -129,7 +129,7 @@ class PaperGateway:
         await self._prices.open()
         rules = await self.instruments()
         if self._broker is None:
-            self._broker = Broker(self._restored() or self._begun(rules), ACCOUNT)
+            self._broker = Broker(self._restored(rules) or self._begun(rules), ACCOUNT)
         self._on_event = on_event
         if self._life is None:
             self._life = asyncio.create_task(self._live(), name="paper gateway")
@@ -149,10 +149,16 @@ class PaperGateway:
         venue.open_account(ACCOUNT, self._wallet, self.now())
         return venue
 
-    def _restored(self) -> Venue | None:
+    def _restored(self, rules: Mapping[str, Instrument]) -> Venue | None:
+        """The books as they were kept, under the rules of now; what is no longer listed keeps its own."""
         if self._keep is None or not self._keep.exists():
             return None
-        return Venue.restore(msgspec.msgpack.decode(self._keep.read_bytes(), type=VenueState))
+        kept = msgspec.msgpack.decode(self._keep.read_bytes(), type=VenueState)
+        listed = dict(rules)
+        for market in kept.markets:
+            market.instrument = listed.pop(market.instrument.symbol, market.instrument)
+        kept.markets += Venue(listed.values(), dict.fromkeys(listed, BRACKETS)).snapshot().markets
+        return Venue.restore(kept)
 
     def _save(self) -> None:
         if self._keep is not None:
@@ -274,7 +280,7 @@ class PaperGateway:
                 for time, rate in rows:
                     self._settled[symbol] = time
                     self._venue.settle_funding(symbol, rate, time)
-                self._tell()
+                    self._tell()
 
     async def watch(self, symbol: str, on_event: OnEvent) -> None:
         await self._prices.watch(symbol, on_event)

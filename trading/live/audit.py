@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+import structlog
+
 from trading.core.engine import Engine
 from trading.core.orders import OrderStatus
 from trading.live.session import Session
 from trading.model import ZERO, ClientOrderId
-from trading.ports import Gateway, Glance, SnapshotRequest
+from trading.ports import Gateway, Glance, Rejected, SnapshotRequest
+
+log = structlog.get_logger("worker")
 
 AT_ONCE = 16
 """Bots of an account that are read at the same time."""
@@ -35,16 +39,21 @@ async def audit(gateway: Gateway, sessions: Sequence[Session]) -> None:
     free = [session for session in sessions if not session.is_reading]
     if not free:
         return
-    turn = min(free, key=lambda session: session.engine.kept.read_from)
-    due = [session for session in free if session is turn or not is_settled(session.engine)]
-    others = [session for session in free if session not in due]
+    due = [session for session in free if not is_settled(session.engine)]
+    settled = sorted((each for each in free if each not in due), key=lambda each: each.engine.kept.read_from)
+    due += settled[:1]
+    others = settled[1:]
     if others:
-        doubted, moved = await _glance(gateway, others)
+        try:
+            doubted, moved = await _glance(gateway, others)
+        except Rejected as error:  # of one symbol, it may be, that is traded no longer: each for itself, then
+            log.warning("glance_refused", error=str(error))
+            doubted, moved = [], others
         await read(doubted)
         due += moved
     for session in due:
         await gateway.leisure()
-        await session.reconcile()
+        await session.look()
 
 
 async def _glance(gateway: Gateway, sessions: Sequence[Session]) -> tuple[list[Session], list[Session]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -22,6 +23,8 @@ log = structlog.get_logger("session")
 
 QUIET_READS = 2
 """Reads tried while events flow; after that the bot is frozen for the time of one reading."""
+LOOK = 20.0
+"""Seconds after which an audit goes on to the next bot though one is still being read."""
 LATEST_ONLY = (Quote, Mark, Tick)
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
@@ -50,7 +53,8 @@ class Session:
         self._quote: Quote | None = None
         """The latest that came while the bot was held: it may release what waits for a price."""
         self._commands: deque[tuple[Command, asyncio.Future[None]]] = deque()
-        self._committing = False
+        self._committing: asyncio.Event | None = None
+        """While a commit is under way; set when it is over."""
         self._frozen = True
         self._reconciling: asyncio.Event | None = None
         self._ended = False
@@ -78,7 +82,7 @@ class Session:
             self._frozen = True
             self._epoch += 1
             return
-        if self._committing or self._frozen:
+        if self._committing is not None or self._frozen:
             if not isinstance(event, LATEST_ONLY):
                 self._inbox.append(event)
             elif isinstance(event, Quote):
@@ -101,7 +105,7 @@ class Session:
 
     def _work(self) -> None:
         try:
-            while not self._committing and not self._ended:
+            while self._committing is None and not self._ended:
                 if self._commands:
                     self._obey(*self._commands[0])
                     self._commands.popleft()
@@ -129,23 +133,24 @@ class Session:
         try:
             intents = self.engine.handle(command)
         except IllegalMove as error:
-            done.set_exception(error)
+            if not done.done():  # who asked may have stopped waiting
+                done.set_exception(error)
             return
-        self._committing = True
-        self._spawn(self._commit(intents, done))
+        self._committing = asyncio.Event()
+        self._spawn(self._commit(intents, done, self._committing))
 
     def _handle(self, event: Event) -> None:
         intents = self.engine.handle(event)
         if self.engine.must_commit:
-            self._committing = True
-            self._spawn(self._commit(intents, None))
+            self._committing = asyncio.Event()
+            self._spawn(self._commit(intents, None, self._committing))
             return
         self._dispatch(intents)
         if self.engine.moves != self._saved or self.engine.notices:
             self._saved = self.engine.moves
             self.journal.later(self)
 
-    async def _commit(self, intents: list[Intent], done: asyncio.Future[None] | None) -> None:
+    async def _commit(self, intents: list[Intent], done: asyncio.Future[None] | None, over: asyncio.Event) -> None:
         """Commit the new state, then let its orders leave."""
         try:
             await self.journal.now(self)
@@ -154,9 +159,11 @@ class Session:
             if done is not None and not done.done():
                 done.set_exception(error)
             self._end(error)
+            over.set()
             self.on_broken(error)
             return
-        self._committing = False
+        over.set()
+        self._committing = None
         if done is not None and not done.done():
             done.set_result(None)
         self._dispatch(intents)
@@ -204,10 +211,28 @@ class Session:
             self._reconciling = None
             self._work()
 
+    async def look(self) -> None:
+        """`reconcile` for who has others to look at too: a reading that goes on failing is not waited for."""
+        over = asyncio.Event()
+        self._spawn(self._look(over))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await over.wait()
+
+    async def _look(self, over: asyncio.Event) -> None:
+        try:
+            await self.reconcile()
+        finally:
+            over.set()
+
     async def _read(self) -> None:
         attempt = 0
         wait = 0.5
         while not self._ended:
+            if self._committing is not None:
+                # its orders have not left yet: that the venue knows none of them would say nothing
+                await self._committing.wait()
+                continue
             cold = self._frozen
             freeze = cold or attempt >= QUIET_READS
             attempt += 1
@@ -218,18 +243,18 @@ class Session:
             except Disagree as error:
                 if not freeze and self.engine.moves != moves:
                     continue
-                self._frozen = cold
+                self._thaw(cold, epoch)
                 await self._disagreed(error)
                 return
             except RateLimited as error:
-                self._frozen = cold
+                self._thaw(cold, epoch)
                 await asyncio.sleep(max(0.5, (error.until - self.clock()) / 1000))
                 continue
             except TradingError as error:
-                self._frozen = cold
+                self._thaw(cold, epoch)
                 log.warning("snapshot_failed", bot=self.bot, error=str(error))
                 await asyncio.sleep(wait)
-                if not cold and wait > 4:
+                if not self._frozen and wait > 4:
                     return
                 wait = min(wait * 2, 5)
                 continue
@@ -240,6 +265,10 @@ class Session:
                 self._frozen = False
                 self._work()
                 return
+
+    def _thaw(self, cold: bool, epoch: int) -> None:
+        """A reading failed: the bot is as held as it was before, and no less where the stream broke meanwhile."""
+        self._frozen = cold or epoch != self._epoch
 
     async def _disagreed(self, error: Disagree) -> None:
         """The reads never agreed: the bot pauses with that reason until an audit's reads do."""

@@ -15,7 +15,7 @@ HOUR = 3_600_000
 LATELY = 300_000
 """How long before its event a settlement may be dated, ms."""
 LISTED = 60_000
-"""How long after the full hour every settlement of it is in the list, ms."""
+"""How long after the full hour, or its event, every settlement is in the list, ms."""
 FRESH = 5_000
 """How old a reading may be, ms, that answers the next bot too while the list of the hour may still grow."""
 
@@ -52,8 +52,10 @@ class Fundings:
     async def read(self, since: int, now: int) -> list[wire.Income]:
         """Those of every symbol since `since` or longer, ascending."""
         async with self._reading:
-            listed = min(now - now % HOUR + LISTED, now - FRESH)
+            listed = min(max(now - now % HOUR, self._blind) + LISTED, now - FRESH)
             if self._since > since or self._until < max(listed, self._blind):
-                self._until, self._since = self._rest.clock.now(), since - since % HOUR
-                self._rows = await history.fundings_since(self._rest, self._since, now)
+                until, start = self._rest.clock.now(), since - since % HOUR
+                # what failed covers nothing
+                self._rows = await history.fundings_since(self._rest, start, now)
+                self._until, self._since = until, start
             return self._rows

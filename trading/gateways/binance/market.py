@@ -151,9 +151,9 @@ class Market:
             self._want(symbol, False)
             del self._places[symbol]
 
-    def is_waiting(self, symbol: str, on_event: OnEvent) -> bool:
-        """Whether `on_event` is still to hear the first of `symbol`."""
-        return symbol not in self._heard and on_event in self._watchers.get(symbol, ())
+    def is_waiting(self, symbol: str, on_event: OnEvent, said: wire.BookTicker | None) -> bool:
+        """Whether `on_event` still watches `symbol` and the stream spoke of it no more since it `said` that."""
+        return self._heard.get(symbol) is said and on_event in self._watchers.get(symbol, ())
 
     def last(self, symbol: str) -> wire.BookTicker | None:
         """What the stream last said of `symbol`."""

@@ -40,6 +40,8 @@ class Pending(Struct):
     intent: Request
     sent: float
     """Loop time, s."""
+    in_session: bool
+    """Whether it went without a signature of its own."""
 
 
 class Orders:
@@ -204,7 +206,7 @@ class Orders:
                 self._unsent(intent)
             return
         loop = asyncio.get_running_loop()
-        self._pending[str(number)] = Pending(intent, loop.time())
+        self._pending[str(number)] = Pending(intent, loop.time(), self._signer.in_session)
         if self._watchdog is None:
             self._watchdog = loop.call_later(TIMEOUT, self._expire)
 
@@ -278,7 +280,7 @@ class Orders:
             self._on_stray(answer)
         elif answer.status == 200:
             self._on_done(entry, answer)
-        elif answer.status == 401 and self._signer.in_session:
+        elif answer.status == 401 and entry.in_session:
             # the session is over, which says nothing of the key: the next request is signed
             self._signer.use_session(False)
             self._unsent(entry.intent, "the session is over")

@@ -40,13 +40,14 @@ class Public(Reads):
 
     async def watch(self, symbol: str, on_event: OnEvent) -> None:
         """The first quote is read, for quiet markets; from then on the streams speak."""
+        said = self._market.last(symbol)
         self._market.watch(symbol, on_event)
         try:
             first = await self.first(symbol)
         except TradingError as error:
             log.info("no_first_quote", symbol=symbol, error=str(error))
             return
-        if self._market.is_waiting(symbol, on_event):
+        if self._market.is_waiting(symbol, on_event, said):
             for event in first:
                 on_event(symbol, event)
 
