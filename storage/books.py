@@ -169,6 +169,7 @@ def _bot(row: tables.Bots) -> BotRow:
         reason=row.reason,
         created=row.created,
         note=row.note,
+        hidden=row.hidden,
     )
 
 

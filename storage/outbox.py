@@ -170,13 +170,6 @@ async def _parcels(database: Database, wanted: Any) -> list[Parcel]:
         return [_parcel(each) for each in (await session.execute(wanted)).scalars()]
 
 
-async def next_due(database: Database) -> int | None:
-    """When the next pending row may be sent, ms; None with nothing to send."""
-    wanted = select(func.min(tables.Outbox.next_at)).where(col(tables.Outbox.state) == "pending")
-    async with database.reading() as session:
-        return (await session.execute(wanted)).scalar_one()
-
-
 async def claim(database: Database, parcels: Sequence[int], now: int) -> None:
     """Write down, before the request leaves, that these are being sent."""
     await _change(database, parcels, claimed=now, attempts=tables.Outbox.attempts + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from msgspec import Struct
-from sqlmodel import col, delete, func, select, update
+from sqlmodel import col, delete, func, select
 
 from storage.database import Database
 from storage.tables import Users
@@ -59,11 +59,6 @@ async def remove(database: Database, user: int) -> bool:
     async with database.session() as session:
         gone = await session.execute(delete(Users).where(col(Users.id) == user).returning(col(Users.id)))
         return gone.first() is not None
-
-
-async def set_language(database: Database, user: int, language: str) -> None:
-    async with database.session() as session:
-        await session.execute(update(Users).where(col(Users.id) == user).values(language=language))
 
 
 async def count(database: Database, role: Role) -> int:

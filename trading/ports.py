@@ -364,6 +364,8 @@ class BotRow(Struct, frozen=True):
     reason: str
     created: int
     note: str = ""
+    hidden: bool = False
+    """Deleted; its books are kept."""
 
 
 class Day(Struct, frozen=True):

@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tests.gateways import SYMBOL, Bench, Trader, inside, name
 from tests.integration.test_binance_faults import Calls, by, logged_on, with_ed25519
-from trading.gateways.binance import history, rest, wire
+from trading.gateways.binance import history, orders, rest, wire
 from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import Signer
 from trading.gateways.binance.streams import Stream
@@ -204,6 +204,14 @@ async def test_stops_are_not_placed_or_cancelled_against_a_ban(trader: Trader, c
         await trader.gateway.cancel_stop(SYMBOL, "sl")
     assert time.monotonic() - began < 1
     assert calls == []
+
+
+async def test_a_stop_is_given_up_only_when_it_can_no_longer_arrive(bench: Bench, trader: Trader) -> None:
+    await bench.fault(next=[{"kind": "lost", "on": "POST /fapi/v1/algoOrder"}])
+    began = time.monotonic()
+    with pytest.raises(Disconnected):
+        await trader.gateway.place_stop(SYMBOL, Side.SELL, Decimal(60_000), client_algo_id="sl")
+    assert time.monotonic() - began > orders.VALID
 
 
 async def test_a_stop_whose_answer_cannot_be_read_is_asked_about(

@@ -6,18 +6,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from storage import accounts
 from storage.books import DatabaseBooks
 from storage.database import Database
 from storage.journal import DatabaseJournal
-from tests.gateways import SYMBOL, Bench
+from tests.gateways import SYMBOL, Bench, PaperBench, name
+from trading.core.venue import Venue
+from trading.gateways import paper
 from trading.gateways.catalog import open_gateway
 from trading.live.desk import Desk
-from trading.model import Environment
+from trading.messages import Accepted, Filled, Funding
+from trading.model import Environment, Instrument, MarginMode, Side
 from trading.ports import Account, Credentials, Gateway
 
 pytestmark = pytest.mark.timeout(60)
@@ -82,3 +87,39 @@ async def test_a_grid_trades_on_paper_and_goes_on_after_a_restart(tmp_path: Path
             assert wallet != 10_000
         assert not bench.sandbox.exchange.venue.all_orders("key"), "nothing went to the exchange"
     await database.close()
+
+
+async def test_what_was_listed_after_the_books_were_begun_is_traded_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with PaperBench() as bench:
+        begun = paper.PaperGateway._begun
+
+        def early(gateway: paper.PaperGateway, rules: dict[str, Instrument]) -> Venue:
+            coarse = replace(rules[SYMBOL], tick_size=Decimal(100))
+            return begun(gateway, {SYMBOL: coarse})
+
+        monkeypatch.setattr(paper.PaperGateway, "_begun", early)
+        first = await bench.connected()
+        await first.gateway.prepare(SYMBOL, 5, MarginMode.CROSS)
+        await first.gateway.close()
+        again = await bench.connected()
+        again.place(name(1), Side.BUY, "64010.1")
+        await again.hear(Accepted, name(1))
+        again.symbol = "ETHUSDT"
+        await again.look()
+        await again.gateway.prepare("ETHUSDT", 5, MarginMode.CROSS)
+        again.place(name(2), Side.BUY, again.at("-2"), again.qty)
+        await again.hear(Accepted, name(2))
+
+
+async def test_settlements_that_are_heard_of_together_are_told_each() -> None:
+    async with PaperBench() as bench:
+        trader = await bench.connected()
+        trader.market_order(name(1), Side.BUY)
+        await trader.hear(Filled, name(1))
+        exchange = bench.sandbox.exchange
+        mark, now = exchange.venue.mark(SYMBOL), exchange.now()
+        exchange.settled += [(SYMBOL, now - 1, Decimal("0.0001"), mark), (SYMBOL, now, Decimal("0.0002"), mark)]
+        await trader.hear(Funding, count=2)
+        assert [told.time for told in trader.of(Funding)] == [now - 1, now]

@@ -5,6 +5,7 @@ from decimal import Decimal as D
 
 import pytest
 
+from storage import audit
 from storage.books import DatabaseBooks
 from tests.integration.test_desk import GRID, Bench, bench, now, opened
 from trading.live import sessions
@@ -37,6 +38,23 @@ async def test_of_two_bots_on_one_instrument_started_at_once_one_is_declined(ben
         assert codes(await asyncio.gather(*starts, return_exceptions=True)) == ["instrument_taken"]
         await bench.until(lambda: sorted(card.status for card in bench.desk.cards()) == ["CREATED", "RUNNING"])
         assert len(bench.orders()) == 10
+
+
+async def test_a_bot_that_is_made_twice_at_once_enters_the_roster_once(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        made = await asyncio.gather(*(bench.desk.create(1, bench.account, GRID, "a") for _ in range(3)))
+        assert len(set(made)) == 1
+        assert [entry.action for entry in await audit.latest(bench.database, 9)] == ["create"]
+
+
+async def test_a_bot_that_was_deleted_is_not_made_again_by_the_same_press(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        await bench.desk.delete(await bench.desk.create(1, bench.account, GRID, "a"), 1)
+        again = bench.desk.create(1, bench.account, GRID, "a")
+        assert codes(await asyncio.gather(again, return_exceptions=True)) == ["no_such_bot"]
+        assert bench.desk.cards() == []
 
 
 async def test_panic_stops_a_bot_that_is_just_being_started(bench):

@@ -57,6 +57,8 @@ class Desk:
         self._sessions = Sessions(self.roster, self._rules, self._planner, journal, self._background)
         self._runs: dict[int, asyncio.Task[None]] = {}
         """Each account's worker at work."""
+        self._making = asyncio.Lock()
+        """One bot at a time enters the roster: pressed twice it is there once."""
 
     # ------------------------------------------------------------------ opening and closing
 
@@ -145,10 +147,13 @@ class Desk:
         """A CREATED bot; the same `once` gives the same bot again."""
         symbol = (await self.preview(account, parameters)).plan.instrument.symbol
         texts = dict(parameters) | {"symbol": symbol}
-        row = await self.books.create_bot(owner, account, symbol, "grid", texts, self.clock(), once)
-        if row.id not in self.roster.bots:
-            await self._sessions.load(row)
-            await self.roster.audit(owner, "create", f"bot {row.id}")
+        async with self._making:
+            row = await self.books.create_bot(owner, account, symbol, "grid", texts, self.clock(), once)
+            if row.hidden:  # pressed again after it was deleted: no service would know it after a restart
+                raise Declined(Refusal("no_such_bot", {"bot": str(row.id)}))
+            if row.id not in self.roster.bots:
+                await self._sessions.load(row)
+                await self.roster.audit(owner, "create", f"bot {row.id}")
         return row.id
 
     async def delete(self, bot: int, user: int) -> None:

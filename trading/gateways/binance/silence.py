@@ -141,7 +141,7 @@ class Watchman:
     async def _check(self, quiet: list[str]) -> None:
         """Ask REST about quiet symbols: where it knows better, and the stream does not follow, that is opened anew."""
         try:
-            rows = {row.symbol: row for row in await self._quotes(quiet[0] if len(quiet) <= 2 else "")}
+            rows = {row.symbol: row for row in await self._quotes(quiet[0] if len(quiet) == 1 else "")}
         except TradingError as error:
             log.info("quiet_symbols_unchecked", error=str(error))
             rows = {}

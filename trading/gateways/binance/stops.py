@@ -14,8 +14,8 @@ from trading.model import ZERO, Side, StopOrder, StopStatus, plain
 from trading.ports import Disconnected, Rejected, Uncertain
 
 ALGO = "/fapi/v1/algoOrder"
-LAGS = (0.3, 1.0, 1.5)
-"""When an unclear placement is asked about, s: a fresh algo order may be unknown for a moment."""
+LAGS = (0.3, 1.0, 1.5, 3.5)
+"""When an unclear placement is asked about, s: for as long as its request may still be executed (`orders.VALID`)."""
 _STATUSES = {
     "NEW": StopStatus.WAITING,
     "TRIGGERING": StopStatus.TRIGGERED,
