@@ -11,7 +11,7 @@ import pytest
 from tests.databases import POSTGRES
 from tests.trial.trial import trial
 
-MINUTES = float(os.environ.get("TRELLIS_TRIAL_MINUTES", "1.5"))
+MINUTES = float(os.environ.get("TRELLIS_TRIAL_MINUTES", "2.5"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 * MINUTES + 600)]
 
 
