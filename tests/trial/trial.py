@@ -79,6 +79,8 @@ class Run:
         self.clients: dict[str, Client] = {}
         self.base = ""
         self.broken: list[str] = []
+        self.has_stopped = False
+        """Whether a stop was pressed since the last heal."""
         """What should never be, seen in passing."""
         self.helped: dict[int, float] = {}
         """When a bot may be helped again."""
@@ -242,8 +244,8 @@ class Run:
         else:
             await self._kill()
         await asyncio.sleep(self.chance.choice((0.0, 0.0, self.chance.uniform(0, 4))))
-        if self.chance.random() < 0.3:
-            await self.fund()
+        if self.chance.random() < 0.3 and not self.has_stopped:
+            await self.fund()  # what is settled while a grid is stopped with its position kept is not the grid's yet
         await self.service.spawn()
         if self.chance.random() < 0.35:
             await asyncio.sleep(self.chance.uniform(0.3, 3))
@@ -284,6 +286,7 @@ class Run:
             )
         )
         self.report.deed(verb)
+        self.has_stopped |= verb == "stop"
         try:
             await self.service.ask(verb, seconds=15, bot=bot, **values)
             done = "done"
@@ -381,6 +384,7 @@ class Run:
         self.note(f"healed after {time.monotonic() - began:.1f} s" if not what else f"violated: {what}")
         if what:
             await self.keep(number, what)
+        self.has_stopped = False
         return not what
 
     async def help(self) -> None:
