@@ -34,6 +34,9 @@ from trading.model import (
     Target,
 )
 
+OnEvent = Callable[[str, Event], None]
+"""Takes (symbol, event)."""
+
 
 class TradingError(Exception):
     """The root of everything a venue call may raise."""
@@ -179,7 +182,7 @@ class Gateway(Protocol):
 
     capabilities: Capabilities
 
-    async def connect(self, on_event: Callable[[str, Event], None], on_state: Callable[[bool, str], None]) -> None:
+    async def connect(self, on_event: OnEvent, on_state: Callable[[bool, str], None]) -> None:
         """Open the account stream and keep it open.
 
         `on_event(symbol, event)` gets every account event (Accepted, Filled, Closed, Refused, CancelRefused,
@@ -240,10 +243,10 @@ class Gateway(Protocol):
     def send(self, intent: Intent) -> None:
         """Queue one intent; returns at once."""
 
-    async def watch(self, symbol: str, on_event: Callable[[str, Event], None]) -> None:
+    async def watch(self, symbol: str, on_event: OnEvent) -> None:
         """Deliver Quote and Mark events of `symbol`; counted, see unwatch."""
 
-    async def unwatch(self, symbol: str, on_event: Callable[[str, Event], None]) -> None: ...
+    async def unwatch(self, symbol: str, on_event: OnEvent) -> None: ...
 
     # where capabilities.stops
 

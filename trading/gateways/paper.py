@@ -54,6 +54,7 @@ from trading.ports import (
     Disconnected,
     Glance,
     Health,
+    OnEvent,
     Rejected,
     SnapshotRequest,
     TradingError,
@@ -62,7 +63,6 @@ from trading.ports import (
 
 log = structlog.get_logger("paper")
 
-OnEvent = Callable[[str, Event], None]
 CAPABILITIES = Capabilities(amend=False, batch_place=0, reduce_only=True, history=3650 * 86_400_000)
 ACCOUNT = "paper"
 PLENTY = Decimal(10) ** 9

@@ -17,7 +17,7 @@ from trading.gateways.binance.errors import Reaction
 from trading.gateways.binance.events import Translator, is_settlement
 from trading.gateways.binance.names import Names
 from trading.gateways.binance.orders import Orders
-from trading.gateways.binance.public import OnEvent, Public
+from trading.gateways.binance.public import Public
 from trading.gateways.binance.rates import Rates
 from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import signer
@@ -34,6 +34,7 @@ from trading.ports import (
     Endpoints,
     Health,
     KeyMayWithdraw,
+    OnEvent,
     Rejected,
     SnapshotRequest,
     TradingError,

@@ -10,10 +10,10 @@ import structlog
 from trading.gateways.binance import wire
 from trading.gateways.binance.streams import OnRefused, Socket, Stream
 from trading.messages import Event, Mark, Quote
+from trading.ports import OnEvent
 
 log = structlog.get_logger("binance")
 
-OnEvent = Callable[[str, Event], None]
 GATHER = 0.12
 """Subscriptions of so many seconds share one frame."""
 PER_FRAME = 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from decimal import Decimal
 
 import structlog
@@ -18,12 +17,10 @@ from trading.gateways.binance.rest import HANDSHAKE, Clock, Rest
 from trading.gateways.binance.signing import Parameter, Signer
 from trading.gateways.binance.snapshot import Reader
 from trading.gateways.limiter import Address, Limiter
-from trading.messages import Event
-from trading.ports import Credentials, Endpoints, TradingError
+from trading.ports import Credentials, Endpoints, OnEvent, TradingError
 
 log = structlog.get_logger("binance")
 
-OnEvent = Callable[[str, Event], None]
 
 
 class _Settlement(Struct, frozen=True, rename="camel"):
