@@ -91,6 +91,7 @@ class Trial(Pit):
             (self.expire, 3),
             (self.audit, 4),
             (self.pause_or_resume, 1),
+            (self.stop_or_start, 1.5),
             (self.fund, 1),
         ]
 
@@ -153,6 +154,8 @@ class Trial(Pit):
             self.take(event)
 
     def take(self, event: Event) -> None:
+        if not self.engine.status.is_live:
+            return  # its session is over
         intents = self.engine.handle(event)
         self.dirty = True
         if self.engine.must_commit and not self.commits_late:
@@ -212,6 +215,31 @@ class Trial(Pit):
             self.obey(Pause(self.now))
         elif self.engine.status is Status.PAUSED:
             self.obey(Resume(self.now))
+
+    def stop_or_start(self) -> None:
+        """What is settled while the bot is stopped nobody hears; its lots may be kept all the same."""
+        if self.engine.status in (Status.RUNNING, Status.PAUSED):
+            self.obey(Stop(self.now, close=self.random.random() < 0.4))
+        elif not self.engine.status.is_live:
+            self.start_again()
+
+    def start_again(self) -> None:
+        """A plan at the price of now; kept lots are carried into it or closed first."""
+        assert self.position() == self.engine.ledger.position and not self.resting()
+        for _ in range(self.random.randint(0, 3)):
+            self.now += self.random.choice((500, 500_000))
+            self.random.choice((self.move, self.fund))()
+        grids = self.random.choice((4, 6, 10))
+        levels = plan(self.plan.direction, 0, grids=grids).levels
+        vacant = min(range(grids + 1), key=lambda i: abs(levels[i] - self.price))
+        self.plan = plan(self.plan.direction, vacant, grids=grids)
+        close_first = self.random.random() < 0.4
+        self.begin(close_first)
+        self.engine.see(Quote(self.now, self.venue.bid("BTCUSDT"), self.venue.ask("BTCUSDT")))
+        kills = self.kills
+        self.obey(Start(self.now, close_first))
+        if kills == self.kills:
+            self.recover()
 
     # ---- disasters
     def kill(self) -> None:
@@ -274,7 +302,13 @@ class Trial(Pit):
 
     # ---- the end
     def heal(self) -> None:
-        """Everything arrives; then audits until nothing changes any more."""
+        """Everything arrives; then audits until nothing changes any more. A stopped bot is started again."""
+        self.calm_down()
+        if not self.engine.status.is_live:
+            self.start_again()
+            self.calm_down()
+
+    def calm_down(self) -> None:
         for _ in range(12):
             self.now += 7_000
             for _ in range(200):
@@ -290,10 +324,6 @@ class Trial(Pit):
             self.take(Tick(self.now))
             self.inbox.append(Quote(self.now, self.venue.bid("BTCUSDT"), self.venue.ask("BTCUSDT")))
             self.audit()
-
-    def stop(self, close: bool) -> None:
-        self.obey(Stop(self.now, close))
-        self.heal()
 
 
 def trial(seed: int, make_engine: MakeEngine = Engine, commits_late: bool = False) -> Trial:

@@ -110,6 +110,22 @@ class LosesFunding(Engine):
         return super().handle(msgspec.structs.replace(event, fundings=()) if isinstance(event, Snapshot) else event)
 
 
+class DisownsKeptLots(Engine):
+    """Funding is read from the start on, though lots were kept before it."""
+
+    def request(self):
+        asked = super().request()
+        return msgspec.structs.replace(asked, since_funding=asked.since_time)
+
+
+class ForgetsTurns(Engine):
+    """A smaller grid forgets the turns of the slots that it does not have."""
+
+    def adopt(self, strategy):
+        strategy.state.later_turns = []
+        super().adopt(strategy)
+
+
 class TakesCancelsForFills(Engine):
     """An order that is gone is taken for filled, as pollers of open orders do."""
 
@@ -158,6 +174,8 @@ FAULTS: dict[str, tuple[Callable[..., Engine], bool]] = {
     "command committed late": (Engine, True),
     "fill counted twice after a snapshot": (CountsSnapshotsAgain, False),
     "lost funding": (LosesFunding, False),
+    "funding of kept lots lost": (DisownsKeptLots, False),
+    "turns forgotten by a smaller grid": (ForgetsTurns, False),
     "cancel taken for a fill": (TakesCancelsForFills, False),
     "wrong sign for shorts": (WrongSignForShorts, False),
     "turn not advanced": (NeverTurns, False),

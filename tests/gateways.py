@@ -125,7 +125,8 @@ class Trader:
             "position": Decimal(0),
             "counted_trades": frozenset(),
         }
-        return SnapshotRequest(**(fields | changes))
+        fields |= changes
+        return SnapshotRequest(**{"since_funding": fields["since_time"]} | fields)
 
 
 class Gate:

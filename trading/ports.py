@@ -280,7 +280,9 @@ class SnapshotRequest(Struct, frozen=True):
     since_trade: int
     """The floor: trades up to this id are counted. 0 with no counted trade."""
     since_time: int
-    """Start of reading when there is no floor (the STARTING time), and for orders and funding, ms."""
+    """Start of reading when there is no floor (the STARTING time), and for orders, ms."""
+    since_funding: int
+    """Start of reading for funding, ms: before `since_time` where a position was kept while the bot was stopped."""
     expected: tuple[ClientOrderId, ...]
     """Names that should be resting: those that are not are asked about one by one."""
     counted: Mapping[str, Decimal]

@@ -139,7 +139,8 @@ async def test_funding_is_read_once_for_all_bots_however_long_their_recovery_tak
         trader = await venue.connected()
         now = trader.gateway.now()
         monkeypatch.setattr(funding, "FRESH", 0)
-        monkeypatch.setattr(funding, "LISTED", -(now % funding.HOUR))  # the hour began long ago
+        monkeypatch.setattr(funding, "HOUR", now - 600_000)  # the last full one was ten minutes ago
+        monkeypatch.setattr(funding, "LISTED", -600_000)
         spent(venue.sandbox)
         for symbol in LISTINGS:
             await trader.gateway.snapshot(trader.request(symbol=symbol, since_trade=1, since_time=now - 10_000))

@@ -105,6 +105,22 @@ async def test_funding_settled_while_the_service_was_away_is_found_at_any_hour(b
     assert [funding.amount < 0 for funding in (await look(again)).fundings] == [True]
 
 
+async def test_funding_of_a_position_kept_while_its_bot_was_stopped_is_found(bench: Bench, trader: Trader) -> None:
+    trader.market_order(name(1), Side.BUY)
+    fill = await trader.hear(Filled, name(1))
+    kept_since = trader.gateway.now()
+    await bench.fund("0.0001")
+    await trader.hear(Funding)
+    await bench.fund("-0.0001")
+    await trader.hear(Funding, count=2)
+    await asyncio.sleep(0.01)
+    starts = trader.gateway.now()
+    for since, signs in ((kept_since, [True, False]), (starts, [])):
+        kept = trader.request(since_time=starts, since_funding=since, since_trade=fill.trade, position=fill.qty)
+        found = await trader.gateway.snapshot(kept)
+        assert [funding.amount < 0 for funding in found.fundings] == signs
+
+
 async def test_funding_settled_while_the_stream_was_deaf_is_found(bench: Bench, trader: Trader) -> None:
     trader.market_order(name(1), Side.BUY)
     await trader.hear(Filled, name(1))

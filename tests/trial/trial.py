@@ -79,8 +79,6 @@ class Run:
         self.clients: dict[str, Client] = {}
         self.base = ""
         self.broken: list[str] = []
-        self.has_stopped = False
-        """Whether a stop was pressed since the last heal."""
         """What should never be, seen in passing."""
         self.helped: dict[int, float] = {}
         """When a bot may be helped again."""
@@ -244,8 +242,8 @@ class Run:
         else:
             await self._kill()
         await asyncio.sleep(self.chance.choice((0.0, 0.0, self.chance.uniform(0, 4))))
-        if self.chance.random() < 0.3 and not self.has_stopped:
-            await self.fund()  # what is settled while a grid is stopped with its position kept is not the grid's yet
+        if self.chance.random() < 0.3:
+            await self.fund()
         await self.service.spawn()
         if self.chance.random() < 0.35:
             await asyncio.sleep(self.chance.uniform(0.3, 3))
@@ -268,8 +266,8 @@ class Run:
 
     async def person(self) -> None:
         """Somebody presses a button, or does something on the exchange itself."""
-        deeds = (self.press, self.cancel_by_hand, self.expire, self.foreign_again, self.trade_by_hand)
-        (deed,) = self.chance.choices(deeds, weights=(8, 2, 3, 1, 1))
+        deeds = (self.press, self.cancel_by_hand, self.expire, self.foreign_again, self.trade_by_hand, self.fund)
+        (deed,) = self.chance.choices(deeds, weights=(8, 2, 3, 1, 1, 2))
         await deed()
 
     async def press(self) -> None:
@@ -286,7 +284,6 @@ class Run:
             )
         )
         self.report.deed(verb)
-        self.has_stopped |= verb == "stop"
         try:
             await self.service.ask(verb, seconds=15, bot=bot, **values)
             done = "done"
@@ -384,7 +381,6 @@ class Run:
         self.note(f"healed after {time.monotonic() - began:.1f} s" if not what else f"violated: {what}")
         if what:
             await self.keep(number, what)
-        self.has_stopped = False
         return not what
 
     async def help(self) -> None:

@@ -48,10 +48,11 @@ class Pit:
         self.broker.take()
 
     # ---- driving
-    def begin(self) -> None:
+    def begin(self, close_first: bool = False) -> None:
         before = self.engine.strategy
         self.engine.ledger.carry()
-        self.engine.adopt(Grid.begin(self.plan, "abcd", 7, before, self.engine.ledger.position))
+        carried = D(0) if close_first else self.engine.ledger.position
+        self.engine.adopt(Grid.begin(self.plan, "abcd", 7, before, carried))
         self.engine.is_synced = False
 
     def begin_again(self) -> None:

@@ -42,7 +42,7 @@ class Deaf(Trial):
         self.inbox = [event for event in self.inbox if not isinstance(event, Filled | Closed)]
 
     def audit(self) -> None:
-        if is_settled(self.engine) and self.judge(glance(self), self.engine.request()):
+        if self.engine.status.is_live and is_settled(self.engine) and self.judge(glance(self), self.engine.request()):
             self.glances += 1
         else:
             super().audit()

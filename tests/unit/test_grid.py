@@ -237,6 +237,16 @@ def test_turns_go_on_from_the_grid_before():
     assert wants(again, 4)[0] == 2
 
 
+def test_turns_of_a_large_grid_outlive_a_small_one():
+    g = grid(qty="0.010")
+    fill(g, 9, 0, Side.SELL, "0.010")
+    small = Grid.begin(plan(Direction.NEUTRAL, vacant=2, grids=4), "abcd", 7, g)
+    smaller = Grid.begin(plan(Direction.NEUTRAL, vacant=1, grids=2), "abcd", 7, Grid.unpack(small.pack(), "abcd", 7))
+    again = Grid.begin(g.plan, "abcd", 7, smaller)
+    assert [wants(again, slot)[0] for slot in (1, 3, 8, 9)] == [0, 0, 0, 1]
+    assert again.state.later_turns == []
+
+
 def test_inventory_of_the_other_side_is_not_carried_into_lots():
     g = Grid.begin(plan(Direction.LONG), "abcd", 7, None, D("-0.020"))
     assert wants(g, Role.OPEN)[3] == D("0.050")

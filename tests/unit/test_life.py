@@ -8,6 +8,7 @@ import pytest
 from tests.unit.pit import Pit, neutral, plan
 from trading.core.lifecycle import Status
 from trading.core.orders import OrderStatus
+from trading.core.venue import OrderRequest
 from trading.messages import (
     Accepted,
     Begin,
@@ -33,8 +34,7 @@ from trading.messages import (
     Stop,
     Tick,
 )
-from trading.model import Direction, Role, Side
-from trading.strategies.grid import Grid
+from trading.model import Direction, OrderType, Role, Side, TimeInForce
 
 
 def with_(plan_, **changes):
@@ -225,9 +225,7 @@ def test_a_start_that_was_paused_before_it_had_closed_first_closes_when_it_is_re
     pit.start()
     pit.handle(Stop(pit.now, False))
     pit.settle()
-    pit.engine.ledger.carry()
-    pit.engine.adopt(Grid.begin(pit.plan, "abcd", 7, pit.engine.strategy))
-    pit.engine.is_synced = False
+    pit.begin(close_first=True)
     pit.handle(Start(pit.now, close_first=True))
     pit.handle(Pause(pit.now))
     pit.handle(Resume(pit.now))
@@ -244,9 +242,7 @@ def test_a_start_may_close_first_what_the_last_run_left():
     pit.handle(Stop(pit.now, False))
     pit.settle()
     assert pit.position() > 0
-    pit.engine.ledger.carry()
-    pit.engine.adopt(Grid.begin(pit.plan, "abcd", 7, pit.engine.strategy))
-    pit.engine.is_synced = False
+    pit.begin(close_first=True)
     pit.handle(Start(pit.now, close_first=True))
     pit.snapshot()
     pit.settle()
@@ -397,6 +393,79 @@ def test_funding_is_booked_from_stream_and_snapshot_once():
     pit.snapshot()
     assert pit.engine.ledger.books.funding < 0
     pit.check()
+
+
+def stopped_with_lots() -> Pit:
+    pit = Pit(plan(Direction.LONG))
+    pit.start()
+    pit.handle(Stop(pit.now, False))
+    pit.settle()
+    assert (pit.engine.status, pit.position() > 0) == (Status.STOPPED, True)
+    return pit
+
+
+def settled_unheard(pit: Pit) -> D:
+    """A funding that nobody hears of, a day later; what it was."""
+    pit.now += 86_400_000
+    pit.venue.settle_funding("BTCUSDT", D("0.0001"), pit.now)
+    pit.broker.take()
+    pit.now += 86_400_000
+    return pit.venue.income("me")[-1].amount
+
+
+def by_hand(pit: Pit, side: Side) -> None:
+    """Somebody trades while the bot is stopped."""
+    request = OrderRequest("BTCUSDT", side, OrderType.MARKET, D("0.01"), tif=TimeInForce.GTC, client_id=f"web_{side}")
+    pit.venue.place("me", request, pit.now)
+    pit.broker.take()
+
+
+@pytest.mark.parametrize("close_first", [False, True])
+def test_funding_of_lots_that_a_stopped_bot_kept_is_booked_when_it_starts_again(close_first):
+    pit = stopped_with_lots()
+    paid = settled_unheard(pit)
+    pit.begin(close_first)
+    pit.handle(Start(pit.now, close_first))
+    pit.snapshot()
+    pit.settle()
+    pit.snapshot()
+    assert pit.engine.ledger.books.funding == paid < 0
+    pit.check()
+
+
+def test_funding_of_kept_lots_is_booked_though_the_bot_waits_for_its_trigger():
+    pit = stopped_with_lots()
+    paid = settled_unheard(pit)
+    pit.plan = with_(pit.plan, trigger=D("63000"))
+    pit.begin()
+    pit.handle(Start(pit.now))
+    again = settled_unheard(pit)
+    assert pit.engine.status is Status.WAITING
+    pit.plan = with_(pit.plan, trigger=None)
+    pit.begin_again()
+    pit.handle(Begin(pit.now))
+    pit.snapshot()
+    pit.settle()
+    assert pit.engine.ledger.books.funding == paid + again
+    pit.check()
+
+
+def test_funding_from_before_a_start_without_a_position_is_somebody_elses():
+    pit = stopped_with_lots()
+    pit.begin()
+    pit.handle(Start(pit.now))
+    pit.snapshot()
+    pit.handle(Stop(pit.now, close=True))
+    pit.settle()
+    assert (pit.engine.status, pit.position()) == (Status.STOPPED, 0)
+    by_hand(pit, Side.BUY)
+    assert settled_unheard(pit) < 0
+    by_hand(pit, Side.SELL)
+    before = pit.engine.ledger.books.funding
+    pit.begin()
+    pit.handle(Start(pit.now))
+    pit.snapshot()
+    assert pit.engine.ledger.books.funding == before
 
 
 def test_late_answers_of_orders_that_are_over_change_nothing():

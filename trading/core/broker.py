@@ -150,7 +150,7 @@ class Broker:
         return tuple(
             Funding(row.time, row.amount, row.asset)
             for row in self.venue.income(self.account)
-            if row.type == "FUNDING_FEE" and row.symbol == request.symbol and row.time >= request.since_time
+            if row.type == "FUNDING_FEE" and row.symbol == request.symbol and row.time >= request.since_funding
         )
 
 

@@ -33,6 +33,8 @@ class Checkpoint(Struct):
     """When the present run began, ms."""
     read_from: int = 0
     """Trades and fundings before this were settled by a Snapshot, ms."""
+    held_from: int = 0
+    """When a run last began without a position, ms: fundings before that are not this bot's."""
     resumed: int = 0
     """The last resume, ms: it places everything anew, whoever cancelled it before."""
     first_started: int = 0

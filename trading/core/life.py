@@ -32,7 +32,7 @@ def on_start(state: State, command: Start) -> None:
     move(state, Move.WAIT if waits else Move.START)
     kept.ending, kept.close = Move.STOPPED, command.close_first and bool(state.ledger.position)
     kept.first_started = kept.first_started or command.time
-    kept.started = kept.read_from = command.time
+    _enter(state, command.time)
     if trigger is not None and waits:
         kept.trigger_side = 1 if mid < trigger else -1
         state.planned = 0
@@ -40,11 +40,19 @@ def on_start(state: State, command: Start) -> None:
         _begin(state)
 
 
+def _enter(state: State, time: int) -> None:
+    """A run begins. A position that was kept goes on paying funding: it is counted from where it last was."""
+    kept = state.kept
+    kept.started = time
+    if not state.ledger.position:
+        kept.read_from = kept.held_from = time
+
+
 def on_begin(state: State, command: Begin) -> None:
     """The plan that a Replan asked for is here."""
     if state.status is Status.WAITING:
         move(state, Move.START)
-        state.kept.started = state.kept.read_from = command.time
+        _enter(state, command.time)
     else:
         move(state, Move.RUN)
         state.kept.close = False

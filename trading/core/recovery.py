@@ -32,12 +32,14 @@ def request(state: State) -> SnapshotRequest:
     counted = {order.cid: order.executed for order in state.orders.values()}
     for cid, executed in _unremembered(state):
         counted.setdefault(cid, executed)
+    since = state.kept.read_from - MARGIN
     return SnapshotRequest(
         symbol=state.instrument.symbol,
         install=state.install,
         bot=state.bot,
         since_trade=books.floor,
-        since_time=max(state.kept.read_from - MARGIN, state.kept.started),
+        since_time=max(since, state.kept.started),
+        since_funding=max(since, state.kept.held_from),
         expected=tuple(counted),
         counted={str(cid): executed for cid, executed in counted.items()},
         position=books.position + books.foreign,

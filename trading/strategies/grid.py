@@ -116,6 +116,8 @@ class GridState(Struct):
     """Signed base of all lots and undealt fills."""
     low: int = 0
     """The first slot of those near the price that may rest orders, where not all may."""
+    later_turns: list[int] = []
+    """Turns of the slots beyond this plan's last, which an earlier, larger grid had."""
 
 
 OPEN_TRIES = 4
@@ -146,14 +148,14 @@ class Grid:
 
         `carried` is the signed base this bot kept from its last run; the initial order takes only what is missing.
         """
-        old = before.state.slots if before is not None else []
+        turns = [slot.turn for slot in before.state.slots] + before.state.later_turns if before is not None else []
         slots = []
         for i, qty in enumerate(plan.quantities):
-            slot = SlotState(plan.first(i), qty, turn=old[i].turn if i < len(old) else 0)
+            slot = SlotState(plan.first(i), qty, turn=turns[i] if i < len(turns) else 0)
             if plan.opens_with_inventory(i):
                 slot.wait = Reason.INITIAL_ORDER if plan.initial else Reason.NO_INVENTORY
             slots.append(slot)
-        state = GridState(slots, open_turn=before.state.open_turn if before is not None else 0)
+        state = GridState(slots, before.state.open_turn if before is not None else 0, later_turns=turns[len(slots) :])
         grid = cls(plan, install, bot, state)
         state.low = grid._window(plan.vacant)
         if plan.initial:

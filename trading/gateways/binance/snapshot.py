@@ -86,7 +86,7 @@ class Reader:
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
         """Raises Disagree after five rounds, or any TradingError."""
         began, pause = self._rest.clock.now(), FIRST_PAUSE
-        incomes = await self.fundings.missed(request.symbol, request.since_time, began)
+        incomes = await self.fundings.missed(request.symbol, request.since_funding, began)
         for _ in range(ROUNDS):
             reading = await self._read(request, began)
             if agrees(reading, request):
