@@ -18,10 +18,12 @@ from trading.core.engine import Engine
 from trading.core.lifecycle import IllegalMove, Status
 from trading.core.records import VenueError
 from trading.messages import (
+    Begin,
     Cancel,
     CancelRefused,
     Disconnected,
     Event,
+    Fail,
     Filled,
     Intent,
     Pause,
@@ -29,6 +31,8 @@ from trading.messages import (
     Quote,
     Reconcile,
     Refused,
+    Replan,
+    Reset,
     Resume,
     Start,
     Stop,
@@ -36,7 +40,7 @@ from trading.messages import (
     Uncertain,
 )
 from trading.model import Direction, OrderType
-from trading.strategies.grid import Grid
+from trading.strategies.grid import Grid, GridPlan
 
 MakeEngine = Callable[..., Engine]
 
@@ -62,6 +66,7 @@ class Trial(Pit):
         self.reading: Event | None = None
         self.kills = 0
         self.commits_late = commits_late
+        self.is_plan_due = False
         self.log: list[str] = []
 
     # ---- one life
@@ -92,6 +97,8 @@ class Trial(Pit):
             (self.audit, 4),
             (self.pause_or_resume, 1),
             (self.stop_or_start, 1.5),
+            (self.reset, 1),
+            (self.plan_again, 10),
             (self.fund, 1),
         ]
 
@@ -175,6 +182,8 @@ class Trial(Pit):
         for i, intent in enumerate(intents):
             if isinstance(intent, Reconcile):
                 self.ask()
+            elif isinstance(intent, Replan):
+                self.is_plan_due = True
             else:
                 self.wire.append(intent)
             if self.random.random() < 0.002:
@@ -229,10 +238,7 @@ class Trial(Pit):
         for _ in range(self.random.randint(0, 3)):
             self.now += self.random.choice((500, 500_000))
             self.random.choice((self.move, self.fund))()
-        grids = self.random.choice((4, 6, 10))
-        levels = plan(self.plan.direction, 0, grids=grids).levels
-        vacant = min(range(grids + 1), key=lambda i: abs(levels[i] - self.price))
-        self.plan = plan(self.plan.direction, vacant, grids=grids)
+        self.plan = self.plan_of_now()
         close_first = self.random.random() < 0.4
         self.begin(close_first)
         self.engine.see(Quote(self.now, self.venue.bid("BTCUSDT"), self.venue.ask("BTCUSDT")))
@@ -241,10 +247,40 @@ class Trial(Pit):
         if kills == self.kills:
             self.recover()
 
+    def plan_of_now(self) -> GridPlan:
+        grids = self.random.choice((4, 6, 10))
+        levels = plan(self.plan.direction, 0, grids=grids).levels
+        vacant = min(range(grids + 1), key=lambda i: abs(levels[i] - self.price))
+        return plan(self.plan.direction, vacant, grids=grids)
+
+    def reset(self) -> None:
+        if self.engine.status in (Status.RUNNING, Status.PAUSED):
+            self.obey(Reset(self.now, flatten=self.random.random() < 0.5))
+
+    def plan_again(self) -> None:
+        """The plan that a reset asked for is made, or cannot be."""
+        if not self.is_plan_due:
+            return
+        self.is_plan_due = False
+        if self.engine.status is not Status.RESETTING:
+            return
+        if self.random.random() < 0.1:
+            self.obey(Fail(self.now, "below_minimum"))
+            return
+        self.plan = self.plan_of_now()
+        self.begin_again(self.engine.kept.close)
+        if self.random.random() < 0.1:
+            self.commit()  # what was counted a moment ago takes the plan along
+            if self.random.random() < 0.5:
+                self.kill()
+                return
+        self.obey(Begin(self.now))
+
     # ---- disasters
     def kill(self) -> None:
         """kill -9: memory is gone; a prefix of what was sent had left."""
         self.kills += 1
+        self.is_plan_due = False
         for intent in self.wire[: self.random.randint(0, len(self.wire))]:
             self.broker.send(intent, self.now)
         self.wire.clear()
@@ -321,6 +357,7 @@ class Trial(Pit):
                     self.take(self.inbox.pop(0))
             if self.engine.status is Status.PAUSED:
                 self.take(Resume(self.now))
+            self.plan_again()
             self.take(Tick(self.now))
             self.inbox.append(Quote(self.now, self.venue.bid("BTCUSDT"), self.venue.ask("BTCUSDT")))
             self.audit()

@@ -49,16 +49,14 @@ class Pit:
 
     # ---- driving
     def begin(self, close_first: bool = False) -> None:
-        before = self.engine.strategy
-        self.engine.ledger.carry()
-        carried = D(0) if close_first else self.engine.ledger.position
-        self.engine.adopt(Grid.begin(self.plan, "abcd", 7, before, carried))
+        self.begin_again(close_first)
         self.engine.is_synced = False
 
-    def begin_again(self) -> None:
-        """A new grid for a bot that is live: a trigger or a reset."""
-        self.engine.ledger.carry()
-        self.engine.adopt(Grid.begin(self.plan, "abcd", 7, self.engine.strategy, self.engine.ledger.position))
+    def begin_again(self, closed: bool = False) -> None:
+        """A new grid for a bot that is live: a trigger or a reset. `closed`: no lots are carried into it."""
+        before, ledger = self.engine.strategy, self.engine.ledger
+        ledger.carry()
+        self.engine.adopt(Grid.begin(self.plan, "abcd", 7, before, D(0) if closed else ledger.position))
 
     def start(self, price: str | None = None) -> None:
         if price is not None:
