@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
 
-from trading.gateways.binance.cutter import Cutter
+from trading.gateways.binance.cutter import Cutter, masked
 from trading.gateways.binance.streams import Socket, Stream
 
 LENGTHS = st.sampled_from([0, 1, 5, 125, 126, 127, 300, 65_535, 65_536, 70_000])
@@ -54,6 +55,23 @@ def test_texts_are_cut_out_in_order_and_every_other_byte_is_handed_on(
             rebuilt += Frame(Opcode.TEXT, piece).serialize(mask=False) if is_text else piece
         at += cut
     assert rebuilt == whole
+
+
+@given(LENGTHS | st.integers(0, 2_000), st.integers(0, 255))
+@settings(max_examples=100, deadline=None)
+def test_what_is_sent_is_a_masked_text_frame(length: int, byte: int) -> None:
+    text = bytes((byte + i) % 256 for i in range(min(length, 300))).ljust(length, b"x")
+    reader = StreamReader()
+    reader.feed_data(masked(text))
+    parsing = Frame.parse(reader.read_exact, mask=True)
+    with pytest.raises(StopIteration) as parsed:
+        next(parsing)
+    frame = parsed.value.value
+    assert (frame.opcode, frame.fin, frame.data) == (Opcode.TEXT, True, text)
+    reader.feed_eof()
+    with pytest.raises(StopIteration) as ended:
+        next(reader.at_eof())
+    assert ended.value.value is True, "nothing behind it"
 
 
 def test_a_text_that_came_whole_is_cut_out_and_one_that_came_in_parts_is_not() -> None:

@@ -1,7 +1,8 @@
-"""The quick way through a WebSocket's bytes: whole text frames are cut out, everything else is left to `websockets`."""
+"""The quick way through a WebSocket's bytes: whole text frames, in and out; everything else is left to `websockets`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 WHOLE_TEXT = 0x81
@@ -61,3 +62,17 @@ def _extent(data: bytes, at: int, size: int) -> tuple[int, int]:
     if data[at + 1] > 127:
         body += 4  # masked, which a server must not do: for `websockets` to refuse
     return body, body + length
+
+
+def masked(text: bytes) -> bytes:
+    """A whole text frame as a client must send it (RFC 6455 §5.2, §5.3)."""
+    size, key = len(text), os.urandom(4)
+    if size < 126:
+        head = bytes((WHOLE_TEXT, 128 | size))
+    elif size < 65_536:
+        head = bytes((WHOLE_TEXT, 254)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((WHOLE_TEXT, 255)) + size.to_bytes(8, "big")
+    mask = (key * (size // 4 + 1))[:size]
+    body = int.from_bytes(text, "big") ^ int.from_bytes(mask, "big")
+    return head + key + body.to_bytes(size, "big")

@@ -180,13 +180,13 @@ class Orders:
         return self._limiter.weight_wait(now, 1, is_urgent=True)
 
     def _write(self, intent: Request) -> None:
-        """Count it in the budgets and send."""
+        """Send it and then count it in the budgets: in one go, so nobody can ask them in between."""
+        self._put(intent)
         now = self._clock.now()
         if isinstance(intent, Place):
             self._limiter.take_order(now)
         else:
             self._limiter.take_weight(now, 1)
-        self._put(intent)
 
     def _put(self, intent: Request) -> None:
         """Sign and send; the hot path. A cancel must not overtake an order that REST still carries."""

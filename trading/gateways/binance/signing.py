@@ -114,9 +114,9 @@ class Signer:
         name, qty, window = str(order.cid), plain(order.qty), self._window
         reduce_text = "reduceOnly=true&" if order.reduce_only else ""
         reduce_json = '"reduceOnly":"true",' if order.reduce_only else ""
-        side, symbol = order.side.value, order.symbol
+        side, symbol = order.side._value_, order.symbol  # `value` is a property, and slow
         if order.type is OrderType.LIMIT:
-            price, tif = plain(order.price), order.tif.value
+            price, tif = plain(order.price), order.tif._value_
             text = (
                 f"newClientOrderId={name}&price={price}&quantity={qty}&recvWindow={window}&{reduce_text}side={side}"
                 f"&symbol={symbol}&timeInForce={tif}&timestamp={now}&type=LIMIT"

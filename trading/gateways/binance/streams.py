@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
-from trading.gateways.binance.cutter import Cutter
+from trading.gateways.binance.cutter import Cutter, masked
 from trading.ports import RateLimited, TradingError
 
 log = structlog.get_logger("binance")
@@ -78,8 +78,7 @@ class Socket(ClientConnection):
         """Put one text frame on its way now; False = the connection is not open and nothing left."""
         if not self.is_open:
             return False
-        self.protocol.send_text(text)
-        self.send_data()
+        self.transport.write(masked(text))
         return True
 
     def abort(self) -> None:
