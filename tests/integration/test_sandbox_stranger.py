@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from aiohttp import WSMsgType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.integration.test_sandbox import frame
 from tests.integration.test_sandbox_recorded import SYMBOL, written
 from tests.sandboxes import KEY, Client, now, read, running, sign, until
 from trading.sandbox.server import Opening
@@ -105,6 +107,58 @@ async def test_an_order_tells_the_price_match_it_was_placed_with() -> None:
         assert event["o"]["pm"] == "QUEUE_5"
         row = await client.signed("GET", ORDER, symbol="BTCUSDT", origClientOrderId="m-1")
         assert row["priceMatch"] == "QUEUE_5"
+
+
+async def test_a_changed_order_tells_how_its_price_of_now_was_found() -> None:
+    async with running(seed=3) as (_, client):
+        order = {name: value for name, value in GOOD.items() if name != "price"}
+        await client.signed("POST", ORDER, **order, priceMatch="QUEUE_5", newClientOrderId="m-1")
+        change: dict[str, object] = {"symbol": "BTCUSDT", "origClientOrderId": "m-1", "side": "BUY"}
+        change |= {"quantity": "0.010"}
+        assert await client.refused("PUT", ORDER, **change, price="63000", priceMatch="QUEUE_20") == -1106
+        changed = await client.signed("PUT", ORDER, **change, price="63000")
+        assert (changed["price"], changed["priceMatch"]) == ("63000.00", "NONE")
+        async with client.user() as socket:
+            changed = await client.signed("PUT", ORDER, **change, priceMatch="QUEUE_5")
+            assert changed["priceMatch"] == "QUEUE_5" and changed["price"] != "63000.00"
+            event = await until(socket, "ORDER_TRADE_UPDATE")
+            assert (event["o"]["x"], event["o"]["pm"]) == ("AMENDMENT", "QUEUE_5")
+
+
+async def test_a_change_that_trades_is_answered_as_the_order_stood_before_it_did() -> None:
+    async with running(still=True) as (sandbox, client):
+        change = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.020"}
+
+        async def resting(filled: str) -> Any:
+            placed = await client.limit("BUY", "64000", timeInForce="GTC")
+            sandbox.exchange.venue.print_trade("BTCUSDT", Decimal(64000), Decimal(filled), True, now())
+            return placed["orderId"]
+
+        whole = await resting("0")
+        changed = await client.signed("PUT", ORDER, **change, orderId=whole, price="66000")
+        assert (changed["status"], changed["executedQty"], changed["origQty"]) == ("NEW", "0.000", "0.020")
+        assert (await client.signed("GET", ORDER, symbol="BTCUSDT", orderId=whole))["status"] == "FILLED"
+        async with client.http.ws_connect(f"{client.ws}/ws-fapi/v1") as socket:
+            await socket.send_str(frame("order.modify", **change, orderId=await resting("0.004"), price="66000"))
+            (answer,) = await read(socket, 1)
+        assert (answer["result"]["status"], answer["result"]["executedQty"]) == ("PARTIALLY_FILLED", "0.004")
+        change["quantity"] = "0.003"
+        gone = await client.signed("PUT", ORDER, **change, orderId=await resting("0.004"), price="64100")
+        assert (gone["status"], gone["executedQty"]) == ("CANCELED", "0.004")
+
+
+@pytest.mark.parametrize("path", [ORDER, "/fapi/v1/order/test", "/fapi/v1/batchOrders", "order.place"])
+async def test_a_conditional_order_is_sent_elsewhere_even_without_a_quantity(still: Client, path: str) -> None:
+    order = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET", "closePosition": "true", "stopPrice": "64000"}
+    if path == "order.place":
+        async with still.http.ws_connect(f"{still.ws}/ws-fapi/v1") as socket:
+            await socket.send_str(frame(path, **order))
+            assert (await read(socket, 1))[0]["error"]["code"] == -4120
+    elif path.endswith("batchOrders"):
+        (answer,) = await still.signed("POST", path, batchOrders=json.dumps([order]))
+        assert answer["code"] == -4120
+    else:
+        assert await still.refused("POST", path, **order) == -4120
 
 
 async def test_averages_of_a_cheap_coin_keep_its_decimals(tmp_path: Path) -> None:

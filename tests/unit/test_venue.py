@@ -181,6 +181,14 @@ class TestPriority:
         venue.print_trade(BTC, D("64990"), D("0.01"), True, 5)
         assert (first.executed, second.executed) == (D(0), D("0.01"))
 
+    def test_an_amended_order_remembers_how_its_price_of_now_was_found(self) -> None:
+        venue = quoted()
+        order = venue.place("a", limit(BUY, "64990", price_match="QUEUE_5"), 2)
+        venue.amend("a", BTC, order.order_id, None, BUY, D("64980"), D("0.01"), 3)
+        assert order.price_match == "NONE"
+        venue.amend("a", BTC, order.order_id, None, BUY, D("64970"), D("0.01"), 4, price_match="QUEUE")
+        assert order.price_match == "QUEUE"
+
     def test_the_queue_of_a_price_survives_a_restart(self) -> None:
         venue = quoted()
         first = venue.place("a", limit(BUY, "64990", "0.02"), 2)

@@ -23,6 +23,7 @@ def amend(
     reduce_only: bool,
     now: int,
     modify_id: str = "",
+    price_match: str = "NONE",
 ) -> Order:
     """Amend the open `order`; a refusal leaves it as it was. `qty` is the whole quantity, filled part included."""
     account = floor.accounts[order.account]
@@ -41,7 +42,7 @@ def amend(
     floor.ranks += 1
     order.price, order.qty, order.rank = price, qty, floor.ranks
     order.amendments += 1
-    order.modify_id = modify_id
+    order.modify_id, order.price_match = modify_id, price_match
     order.stp = SelfTrade.NONE
     order.updated = now
     holding.count(order, order.remaining)  # the event tells the notional with the order as it is now

@@ -262,12 +262,13 @@ class Venue:
         now: int,
         reduce_only: bool = False,
         modify_id: str = "",
+        price_match: str = "NONE",
     ) -> Order:
         """New price and whole quantity for a resting order (binance-usdm.md §12.8); it may come back over."""
         order = self.find(account, symbol, order_id, client_id)
         if order is None or not order.is_open:
             raise VenueError(-2013, "Order does not exist.")
-        return amend(self._floor, order, side, price, qty, reduce_only, now, modify_id)
+        return amend(self._floor, order, side, price, qty, reduce_only, now, modify_id, price_match)
 
     def order(self, account: str, symbol: str, order_id: int | None, client_id: str | None = None) -> Order:
         """-2013 for what never was. A client id that was used twice names its newest order."""

@@ -94,10 +94,8 @@ def _is_matched(fields: Fields) -> bool:
 
 def order_request(exchange: Exchange, caller: Caller, fields: Fields) -> OrderRequest:
     """What the venue is asked for, after everything that the fields alone decide."""
-    qty = read.decimal(fields, "quantity")
-    if qty is None:
-        raise missing("quantity")
     symbol, side, kind = symbol_of(exchange, fields), side_of(fields), _type(fields)
+    qty = _quantity(fields)
     tif = _time_in_force(fields, kind)
     price, match = price_of(exchange, fields, symbol, side, kind), fields.get("priceMatch") or "NONE"
     stp = fields.get("selfTradePreventionMode") or "EXPIRE_MAKER"
@@ -111,6 +109,13 @@ def order_request(exchange: Exchange, caller: Caller, fields: Fields) -> OrderRe
             check_request(request, exchange.rules[symbol], exchange.venue.mark(symbol), exchange.now())
         check_position_side(exchange, caller, fields, reduce_only)
     return request
+
+
+def _quantity(fields: Fields) -> Decimal:
+    qty = read.decimal(fields, "quantity")
+    if qty is None:
+        raise missing("quantity")
+    return qty
 
 
 def _type(fields: Fields) -> OrderType:
@@ -194,13 +199,15 @@ def place(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
     request = order_request(exchange, caller, fields)
     order = exchange.venue.place(caller.account, request, exchange.now())
     is_final = style == "RESULT" and (order.type is OrderType.MARKET or order.tif in FINAL)
-    return _answer(exchange, order if is_final else _as_new(order))
+    return _answer(exchange, order if is_final else _before_matching(order))
 
 
-def _as_new(order: records.Order) -> records.Order:
-    if order.status is records.Status.NEW and not order.executed:
+def _before_matching(order: records.Order, executed: Decimal = ZERO, quote_executed: Decimal = ZERO) -> records.Order:
+    """`order` as it came to the book, with what it had filled until then."""
+    if order.is_open and order.executed == executed:
         return order
-    return msgspec.structs.replace(order, status=records.Status.NEW, executed=ZERO, quote_executed=ZERO)
+    status = records.Status.PARTIALLY_FILLED if executed else records.Status.NEW
+    return msgspec.structs.replace(order, status=status, executed=executed, quote_executed=quote_executed)
 
 
 def _answer(exchange: Exchange, order: records.Order) -> wire.Order:
@@ -235,22 +242,18 @@ def test(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
 
 
 def modify(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
+    """An order that the change lets trade is answered as it stood before it did; one that it ends, as it is."""
     symbol, ids, side = symbol_of(exchange, fields), order_ids(fields), side_of(fields)
-    price, qty = read.decimal(fields, "price"), read.decimal(fields, "quantity")
-    if _is_matched(fields):
-        price = _matched(exchange, symbol, side, fields["priceMatch"])
-    if qty is None:
-        raise missing("quantity")
-    if price is None:
-        raise missing("price")
+    qty, price = _quantity(fields), price_of(exchange, fields, symbol, side, OrderType.LIMIT)
+    match = fields.get("priceMatch") or "NONE"
     reduce_only, modify_id = bool(read.flag(fields, "reduceOnly")), read.integer(fields, "modifyId")
-    before = exchange.venue.find(caller.account, symbol, *ids)
-    was = (before.price, before.qty) if before is not None else (price, qty)
-    name = "" if modify_id is None else str(modify_id)
-    order = exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, exchange.now(), reduce_only, name)
+    order, name = exchange.venue.order(caller.account, symbol, *ids), "" if modify_id is None else str(modify_id)
+    was, filled = (order.price, order.qty), (order.executed, order.quote_executed)
+    exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, exchange.now(), reduce_only, name, match)
     if (order.price, order.qty) != was:
         exchange.note_amendment(order, was, modify_id)
-    return shapes.amended_answer(_answer(exchange, order), modify_id)
+    told = order if order.status is records.Status.CANCELED else _before_matching(order, *filled)
+    return shapes.amended_answer(_answer(exchange, told), modify_id)
 
 
 def cancel(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
