@@ -145,6 +145,10 @@ def test_what_the_gateway_does_itself_is_as_listed() -> None:
         # the four kinds of 503
         (503, 0, "Unknown error, please check your request or try again later.", None, Uncertain),
         (503, -1000, "Unknown error, please check your request or try again later.", None, Uncertain),
+        *(
+            (503, code, "Unknown error, please check your request or try again later.", None, Uncertain)
+            for code in (-1001, -1008, -1016, -1021, -2019, -9999)
+        ),
         (503, 0, "Service Unavailable.", Reason.THROTTLED, Disconnected),
         (503, 0, "Internal error; unable to process your request. Please try again.", Reason.THROTTLED, Disconnected),
         (503, -1001, "Internal error; unable to process your request.", Reason.THROTTLED, Disconnected),

@@ -106,6 +106,7 @@ MENDABLE = {
 }
 """What a person can mend about a refused setting: `Rejected.reason`, for the words."""
 NOT_IN_TIME = frozenset(code for code, found in CODES.items() if found.reaction is Reaction.RESYNC)
+_UNKNOWN = "Unknown error"
 _FAILED_FOR_CERTAIN = ("Service Unavailable", "Internal error; unable to process", "Request throttled by system-level")
 _BANNED = re.compile(r"until (\d{13})")
 _RETRY = Meaning(_THROTTLED, Reaction.RETRY)
@@ -119,6 +120,8 @@ def meaning(status: int, code: int, text: str) -> Meaning:
     if status in (418, 429) and code != -1015:
         return CODES[-1003]
     # "Unknown error" and "Internal error" come with various codes; with 503 the text decides
+    if status == 503 and _UNKNOWN in text:
+        return CODES[-1007]
     if status == 503 and any(certain in text for certain in _FAILED_FOR_CERTAIN):
         return known if known is not None and known.reaction is Reaction.SLOW else _RETRY
     if known is not None:
