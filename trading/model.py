@@ -160,6 +160,10 @@ class Instrument(Struct, frozen=True):
     status: str = "TRADING"
     liquidation_fee: Decimal = Decimal("0.0125")
     """Of the notional that a liquidation closes."""
+    market_take_bound: Decimal = Decimal("0.05")
+    """How far from the mark a MARKET order may reach, of the mark."""
+    trigger_protect: Decimal = Decimal("0.05")
+    """How far last and mark price may be apart for a protected trigger, of the mark."""
 
     def round_price(self, price: Decimal) -> Decimal:
         """`price` on the tick, half up (product.md §3.3)."""

@@ -156,6 +156,15 @@ class TestTimeInForce:
         assert (order.status, order.executed) == (Status.EXPIRED, D("0.03"))
         assert updates(venue)[-1] == ("EXPIRED", "EXPIRED", "9")
 
+    def test_a_market_order_reaches_as_far_from_the_mark_as_its_symbol_says(self) -> None:
+        tight = msgspec.structs.replace(LISTINGS[BTC].instrument, market_take_bound=D("0.01"))
+        for instrument, executed in ((LISTINGS[BTC].instrument, "0.02"), (tight, "0.01")):
+            venue = Venue([instrument])
+            venue.open_account("a", D(100_000), 0)
+            venue.set_mark(BTC, D(65_000), 1)
+            venue.set_quote(BTC, D(64_999), D(1), D(65_001), D("0.01"), 1, asks=((D(66_000), D(1)),))
+            assert venue.place("a", market(BUY, "0.02"), 2).executed == D(executed)
+
     def test_a_market_order_without_a_counterpart_is_refused(self) -> None:
         venue = new_venue()
         venue.set_mark(BTC, D(65000), 1)
@@ -213,6 +222,15 @@ class TestPriority:
         assert (order.executed, order.average) == (D("0.02"), D("64990"))
         assert (venue.bid(BTC), venue.ask(BTC)) == (D("64990"), D(0))
 
+    def test_an_order_that_joins_a_level_of_the_world_outside_stands_behind_it(self) -> None:
+        venue = quoted(qty="0.02")
+        for side, price in ((SELL, "65000"), (BUY, "64999.9")):
+            own = venue.place("a", limit(side, price), 2)
+            venue.place("b", market(side.opposite, "0.015"), 3)
+            assert own.executed == 0
+            venue.place("b", market(side.opposite, "0.01"), 4)
+            assert own.executed == D("0.005")
+
     def test_an_outside_trade_worse_than_the_touch_does_not_reach_deeper_orders(self) -> None:
         venue = quoted()
         order = venue.place("a", limit(BUY, "64990"), 2)
@@ -250,7 +268,15 @@ class TestSelfTradePrevention:
 
     def test_an_ioc_stopped_by_it_gives_reason_3(self) -> None:
         venue, _, _ = self.pair("EXPIRE_TAKER", IOC)
-        assert updates(venue)[-1] == ("EXPIRED", "EXPIRED", "3")
+        assert updates(venue)[-1] == ("EXPIRED", "EXPIRED_IN_MATCH", "3")
+
+    def test_a_market_order_stopped_by_it_says_so_and_not_that_the_book_was_empty(self) -> None:
+        venue = quoted(bid="64000", ask="66000")
+        venue.place("a", limit(SELL, "65000"), 2)
+        venue.drain()
+        order = venue.place("a", market(BUY, "0.03", stp="EXPIRE_TAKER"), 3)
+        assert (order.status, order.executed) == (Status.EXPIRED_IN_MATCH, D(0))
+        assert updates(venue)[-1] == ("EXPIRED", "EXPIRED_IN_MATCH", "1")
 
 
 class TestFilters:

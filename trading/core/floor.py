@@ -38,8 +38,6 @@ _PARTIALLY_FILLED = Status.PARTIALLY_FILLED
 # reading a member off its Enum is slow, and these are asked for at every order
 
 STP_REASON, IOC_REASON, IOC_STP_REASON, REDUCE_REASON, MARKET_REASON = "1", "2", "3", "4", "9"
-MARKET_TAKE_BOUND = Decimal("0.05")
-"""How far from the mark a MARKET order may reach (exchangeInfo's marketTakeBound)."""
 
 
 class Floor:
@@ -97,12 +95,12 @@ class Floor:
             stopped = self._take(market, order, now)
         if not order.is_open or not order.remaining:
             return
-        if order.type is _MARKET:
+        if stopped:
+            self.end(order, Status.EXPIRED_IN_MATCH, now, IOC_STP_REASON if order.tif is _IOC else STP_REASON)
+        elif order.type is _MARKET:
             self.end(order, Status.EXPIRED, now, MARKET_REASON)
-        elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
-            self.end(order, Status.EXPIRED, now, IOC_STP_REASON if stopped else IOC_REASON)
-        elif stopped:
-            self.end(order, Status.EXPIRED_IN_MATCH, now, STP_REASON)
+        elif order.tif in (_IOC, _FOK):
+            self.end(order, Status.EXPIRED, now, IOC_REASON)
         else:
             self._rest(holding, order)
 
@@ -137,7 +135,8 @@ class Floor:
         while order.remaining:
             resting = shelf.best()
             if resting is not None and outer:
-                ahead = resting.price <= outer[0].price if buys else resting.price >= outer[0].price
+                # Inside a price the world outside counts as the earlier one.
+                ahead = resting.price < outer[0].price if buys else resting.price > outer[0].price
                 resting = resting if ahead else None
             price = resting.price if resting else outer[0].price if outer else None
             if price is None or (limit and (price > limit if buys else price < limit)):
@@ -371,7 +370,7 @@ def _limit(market: Market, order: Order) -> Decimal:
     """The worst price `order` may trade at; 0 = none."""
     if order.type is _LIMIT:
         return order.price
-    return market.mark * (1 + order.side.sign * MARKET_TAKE_BOUND)
+    return market.mark * (1 + order.side.sign * market.instrument.market_take_bound)
 
 
 def _prevents(taker: Order) -> bool:
