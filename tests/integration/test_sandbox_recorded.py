@@ -117,6 +117,28 @@ async def test_a_cheap_coin_is_traded_in_amounts_that_fill_real_orders(tmp_path:
         assert max(traded) > 50
 
 
+async def test_published_bounds_of_market_orders_and_triggers_hold(tmp_path: Path) -> None:
+    rules, brackets = written(tmp_path, SYMBOL | {"triggerProtect": "0.0100"})
+    async with running(still=True, rules=rules, brackets=brackets) as (sandbox, client):
+        venue, price = sandbox.exchange.venue, Decimal("0.25")
+        venue.set_mark("DOGEUSDT", price, 1)
+        far = Decimal("0.27"), Decimal(100)
+        venue.set_quote("DOGEUSDT", price, Decimal(1000), price, Decimal(100), 1, asks=(far,))
+        order = {"symbol": "DOGEUSDT", "side": "BUY", "type": "MARKET", "quantity": "200"}
+        made = await client.signed("POST", "/fapi/v1/order", **order, newOrderRespType="RESULT")
+        assert (made["status"], made["executedQty"]) == ("FILLED", "200")
+        stop = {"algoType": "CONDITIONAL", "symbol": "DOGEUSDT", "side": "SELL", "type": "STOP_MARKET"}
+        stop |= {"quantity": "100", "triggerPrice": "0.245", "priceProtect": "true"}
+        made = await client.signed("POST", "/fapi/v1/algoOrder", **stop)
+        for mark, waiting in ((price, 1), (Decimal("0.245"), 0)):
+            venue.set_mark("DOGEUSDT", mark, 2)
+            await client.reach("0.245", "DOGEUSDT")
+            assert len(await client.signed("GET", "/fapi/v1/openAlgoOrders")) == waiting
+    for bound in ("far", ""):
+        with pytest.raises(Unreadable):
+            Sandbox(Options(rules=written(tmp_path, SYMBOL | {"marketTakeBound": bound})[0]))
+
+
 async def test_rules_that_cannot_be_used_are_refused_with_a_sentence(tmp_path: Path) -> None:
     rules, _ = written(tmp_path, SYMBOL)
     broken = tmp_path / "broken.json"

@@ -24,8 +24,8 @@ D = Decimal
 class World:
     """A venue on a candle path, with its book of conditional orders; prices move by `to`."""
 
-    def __init__(self, wallet: int = 10_000) -> None:
-        self.venue = Venue([BTC.instrument], {"BTCUSDT": BTC.brackets})
+    def __init__(self, wallet: int = 10_000, **rules: Any) -> None:
+        self.venue = Venue([msgspec.structs.replace(BTC.instrument, **rules)], {"BTCUSDT": BTC.brackets})
         self.venue.open_account(ME, D(wallet), 0)
         self.venue.reach("BTCUSDT", D(60_000), 1)
         self.book = AlgoBook(self.venue)
@@ -165,6 +165,14 @@ def test_a_protected_trigger_waits_while_last_and_mark_are_apart() -> None:
     assert statuses(world.mark(60_000)) == ["TRIGGERING", "TRIGGERED", "FINISHED"]
 
 
+def test_how_far_apart_they_may_be_is_a_rule_of_the_symbol() -> None:
+    world = World(trigger_protect=D("0.01"))
+    world.ask(trigger=59_000, protected=True)
+    world.mark(60_000)
+    assert "TRIGGERED" not in statuses(world.to(59_000))
+    assert "TRIGGERED" in statuses(world.mark(59_500))
+
+
 def test_one_trigger_may_set_off_the_next() -> None:
     world = World()
     venue = world.venue
@@ -238,6 +246,10 @@ def test_good_till_date_ends_a_waiting_order() -> None:
         (-2021, Side.BUY, AlgoType.TRAILING_STOP_MARKET, {"activate": 61_000, "callback": 1}),
         (-2007, Side.SELL, AlgoType.TRAILING_STOP_MARKET, {"callback": 21}),
         (-2007, Side.SELL, AlgoType.TRAILING_STOP_MARKET, {"callback": 0.01}),
+        (-4006, Side.BUY, AlgoType.TRAILING_STOP_MARKET, {"callback": 1, "activate": -1}),
+        (-1111, Side.BUY, AlgoType.TRAILING_STOP_MARKET, {"callback": 1, "activate": 59_000.001}),
+        (-4014, Side.SELL, AlgoType.TRAILING_STOP_MARKET, {"callback": 1, "activate": 61_000.05}),
+        (-4007, Side.SELL, AlgoType.TRAILING_STOP_MARKET, {"callback": 1, "activate": 5_000_000}),
         (-4006, Side.SELL, AlgoType.STOP_MARKET, {"trigger": 0}),
         (-4014, Side.SELL, AlgoType.STOP_MARKET, {"trigger": 59_000.05}),
         (-4007, Side.BUY, AlgoType.STOP_MARKET, {"trigger": 5_000_000}),
@@ -296,6 +308,15 @@ def test_the_book_goes_on_after_it_was_kept() -> None:
     assert statuses(world.to(59_600)) == ["FINISHED"]
     assert statuses(world.to(58_000)) == ["TRIGGERING", "TRIGGERED", "FINISHED"]
     assert world.ask(trigger=57_000).algo_id > kept.last_id - 1
+
+
+def test_a_book_that_begins_anew_gives_no_number_again() -> None:
+    world = World()
+    world.book.count_from(1_790_000_000_000)
+    first = world.ask().algo_id
+    world.book = AlgoBook(world.venue)
+    world.book.count_from(1_790_000_000_001)
+    assert first < world.ask().algo_id < 2**53
 
 
 PATHS = st.lists(st.integers(570, 630).map(lambda hundreds: hundreds * 100), min_size=1, max_size=25)

@@ -12,13 +12,11 @@ from msgspec import Struct
 from trading.core.filters import check_notional, check_precision, check_price, check_qty
 from trading.core.records import AccountEvent, OrderRequest, OrderUpdate, SelfTrade, VenueError
 from trading.core.venue import Venue
-from trading.model import ZERO, OrderType, Side, TimeInForce
+from trading.model import ZERO, Instrument, OrderType, Side, TimeInForce
 
 MOST_OPEN = 200
 """Conditional orders that an account may have waiting."""
 FIRST_ID = 2_000_000_000_000_000
-TRIGGER_PROTECT = Decimal("0.05")
-"""How far last and mark price may be apart for a protected trigger."""
 ROUNDS = 50
 """Triggers that may trigger one another at one instant."""
 
@@ -152,6 +150,10 @@ class AlgoBook:
         if algo.is_waiting:
             self._waiting.setdefault(algo.request.symbol, {})[algo.algo_id] = algo
 
+    def count_from(self, number: int) -> None:
+        """Let the ids of this new book begin above `FIRST_ID + number`."""
+        self._last_id = FIRST_ID + number
+
     def state(self) -> AlgoState:
         return AlgoState(list(self._all.values()), self._last_id)
 
@@ -188,15 +190,9 @@ class AlgoBook:
         if request.client_id and earlier is not None and earlier.is_waiting:
             raise VenueError(-4116, "ClientOrderId is duplicated.")
         if request.type is AlgoType.TRAILING_STOP_MARKET:
-            self._check_trailing(request)
+            self._check_trailing(rules, request)
             return
-        if request.trigger <= 0:
-            raise VenueError(-4006, "Stop price less than zero.")
-        check_precision(rules, request.trigger, ZERO)
-        if rules.max_price and request.trigger > rules.max_price:
-            raise VenueError(-4007, "Stop price greater than max price.")
-        if request.trigger % rules.tick_size:
-            raise VenueError(-4014, "Price not increased by tick size.")
+        _check_stop(rules, request.trigger)
         if _reaches(request, self._price(request)):
             raise VenueError(-2021, "Order would immediately trigger.")
         if not request.type.is_limit:
@@ -206,12 +202,15 @@ class AlgoBook:
         if request.side is Side.SELL and request.price < request.trigger * rules.multiplier_down:
             raise VenueError(-4184, "Limit price can't be lower than the stop price's floor.")
 
-    def _check_trailing(self, request: AlgoRequest) -> None:
+    def _check_trailing(self, rules: Instrument, request: AlgoRequest) -> None:
         if not Decimal("0.1") <= request.callback <= 20:
             raise VenueError(-2007, "Invalid callBack rate.")
+        if not request.activate:
+            return
+        _check_stop(rules, request.activate)
         price = self._price(request)
         is_past = request.activate >= price if request.side is Side.BUY else request.activate <= price
-        if request.activate and is_past:
+        if is_past:
             raise VenueError(-2021, "Order would immediately trigger.")
 
     def cancel(self, account: str, algo_id: int | None, client_id: str | None, now: int) -> AlgoOrder:
@@ -334,7 +333,7 @@ class AlgoBook:
 
     def _is_apart(self, symbol: str) -> bool:
         last, mark = self._venue.last(symbol), self._venue.mark(symbol)
-        return bool(mark) and abs(last - mark) > mark * TRIGGER_PROTECT
+        return bool(mark) and abs(last - mark) > mark * self._venue.instruments[symbol].trigger_protect
 
     def _fire(self, algo: AlgoOrder, now: int) -> None:
         """Its price came: it becomes an order, or not."""
@@ -383,6 +382,17 @@ class AlgoBook:
     def _taken(self) -> list[AlgoUpdate]:
         untold, self._untold = self._untold, []
         return untold
+
+
+def _check_stop(rules: Instrument, price: Decimal) -> None:
+    """What is asked of any price that is waited for."""
+    if price <= 0:
+        raise VenueError(-4006, "Stop price less than zero.")
+    check_precision(rules, price, ZERO)
+    if rules.max_price and price > rules.max_price:
+        raise VenueError(-4007, "Stop price greater than max price.")
+    if price % rules.tick_size:
+        raise VenueError(-4014, "Price not increased by tick size.")
 
 
 def _reaches(request: AlgoRequest, price: Decimal) -> bool:

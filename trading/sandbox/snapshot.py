@@ -70,7 +70,8 @@ def _is_wanted(symbol: wire.SymbolInfo, wanted: Collection[str]) -> bool:
 def _listing(symbol: wire.SymbolInfo, tiers: Mapping[str, tuple[Bracket, ...]]) -> Listing | None:
     try:
         rules = wire.instrument(symbol)
-    except wire.Malformed:
+        bound, protect = Decimal(symbol.market_take_bound), Decimal(symbol.trigger_protect)
+    except (wire.Malformed, ArithmeticError):
         return None
     built_in = LISTINGS.get(rules.symbol)
     brackets = tiers.get(rules.symbol) or (built_in.brackets if built_in else generic_brackets())
@@ -78,6 +79,8 @@ def _listing(symbol: wire.SymbolInfo, tiers: Mapping[str, tuple[Bracket, ...]]) 
         rules,
         max_leverage=max(bracket.max_leverage for bracket in brackets),
         market_max_qty=rules.market_max_qty or rules.max_qty,
+        market_take_bound=bound,
+        trigger_protect=protect,
     )
     start = built_in.start if built_in else _middle(rules)
     return Listing(rules, brackets, start, symbol) if start > 0 else None
