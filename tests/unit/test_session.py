@@ -15,6 +15,7 @@ from trading.messages import (
     Disconnected,
     Event,
     Mark,
+    NoticeKind,
     Pause,
     PlaceAgain,
     Quote,
@@ -27,7 +28,7 @@ from trading.messages import (
     Tick,
 )
 from trading.model import Direction
-from trading.ports import Broken, Record, Recorder, SnapshotRequest, TradingError
+from trading.ports import Broken, Disagree, RateLimited, Record, Recorder, SnapshotRequest, TradingError
 from trading.strategies.grid import GridPlan
 
 
@@ -40,6 +41,9 @@ class Venue:
         self.open.set()
         self.trouble: TradingError | None = None
         self.sent: list[object] = []
+
+    def now(self) -> int:
+        return self.pit.now
 
     def send(self, intent: object) -> None:
         self.sent.append(intent)
@@ -79,7 +83,7 @@ class Life:
         self.venue = Venue(self.pit)
         self.journal = Memory()
         self.tasks: list[asyncio.Task[None]] = []
-        self.session = Session(self.pit.engine, self.venue, self.journal, self.spawn, lambda: self.pit.now)  # type: ignore[arg-type]
+        self.session = Session(self.pit.engine, self.venue, self.journal, self.spawn)  # type: ignore[arg-type]
 
     def spawn(self, work):
         self.tasks.append(asyncio.ensure_future(work))
@@ -280,3 +284,23 @@ async def test_a_look_does_not_wait_for_a_reading_that_goes_on_failing(monkeypat
     life.venue.trouble = None
     await asyncio.gather(*life.tasks)
     life.pit.check()
+
+
+async def test_a_wait_that_the_venue_asks_for_is_measured_by_the_venues_clock():
+    life = Life()
+    await life.begin()
+    life.venue.trouble = RateLimited(life.pit.now + 600)
+    reading = asyncio.ensure_future(life.session.reconcile())
+    await asyncio.sleep(0)
+    life.venue.trouble = None
+    await asyncio.wait_for(reading, 2)
+    life.pit.check()
+
+
+async def test_a_pause_because_the_reads_disagree_is_of_the_venues_time():
+    life = Life()
+    await life.begin()
+    life.venue.trouble = Disagree("reads disagree")
+    await life.read()
+    assert life.journal.last is not None
+    assert [(notice.kind, notice.time) for notice in life.journal.last.notices] == [(NoticeKind.PAUSED, life.pit.now)]

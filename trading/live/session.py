@@ -37,13 +37,10 @@ async def _nothing() -> None:
 class Session:
     """One bot at work. `feed` never blocks; `do` returns when the command is committed."""
 
-    def __init__(
-        self, engine: Engine, gateway: Gateway, journal: Journal, spawn: Spawn, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, engine: Engine, gateway: Gateway, journal: Journal, spawn: Spawn) -> None:
         self.engine = engine
         self.gateway = gateway
         self.journal = journal
-        self.clock = clock
         self.on_replan: Callable[[], Coroutine[Any, Any, None]] = _nothing
         """Makes the plan that a trigger or a reset asks for."""
         self.on_over: Callable[[], None] = lambda: None
@@ -248,7 +245,7 @@ class Session:
                 return
             except RateLimited as error:
                 self._thaw(cold, epoch)
-                await asyncio.sleep(max(0.5, (error.until - self.clock()) / 1000))
+                await asyncio.sleep(max(0.5, (error.until - self.gateway.now()) / 1000))
                 continue
             except TradingError as error:
                 self._thaw(cold, epoch)
@@ -275,4 +272,4 @@ class Session:
         log.error("reads_disagree", bot=self.bot, error=str(error))
         if self.engine.status is Status.RUNNING:
             self.engine.is_synced = False
-            await self.do(Pause(self.clock(), ORDERS_UNKNOWN if error.is_forgotten else READS_DISAGREE))
+            await self.do(Pause(self.gateway.now(), ORDERS_UNKNOWN if error.is_forgotten else READS_DISAGREE))

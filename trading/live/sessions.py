@@ -81,7 +81,7 @@ class Sessions:
             log.error("bot_without_account", bot=bot.row.id)
             return
         gateway: Any = _Late(worker)
-        session = Session(bot.engine, gateway, self._journal, self._background.spawn, self._roster.clock)
+        session = Session(bot.engine, gateway, self._journal, self._background.spawn)
         bot.session = session
         bot.idle.clear()
         session.on_replan = lambda: self._replan(bot)
