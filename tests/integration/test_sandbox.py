@@ -419,6 +419,17 @@ async def test_funding_is_booked_and_told(still: Client) -> None:
     assert row["income"] == "-0.65000000" and row["symbol"] == "BTCUSDT"
 
 
+async def test_a_funding_that_was_ordered_is_history_too_and_stays_it(tmp_path: Path) -> None:
+    began, kept = now(), tmp_path / "state.json"
+    async with running(still=True, state=kept) as (_, client):
+        await client.post("/sandbox/market", funding={"symbol": "BTCUSDT", "rate": "-0.0002"})
+        (row,) = before = await client.get("/fapi/v1/fundingRate", symbol="BTCUSDT")
+        assert (row["fundingRate"], row["markPrice"]) == ("-0.00020000", "65000.00000000")
+        assert began <= row["fundingTime"] <= now()
+    async with running(still=True, state=kept) as (_, client):
+        assert await client.get("/fapi/v1/fundingRate") == before
+
+
 # --------------------------------------------------------------------------- WebSocket API
 
 
@@ -868,6 +879,31 @@ async def test_books_and_market_position_survive_a_restart(tmp_path: Path) -> No
     kept.write_text("{")
     with pytest.raises(Foreign, match="not a state file"):
         Sandbox(Options(**options))
+
+
+async def test_a_dead_mans_switch_outlives_a_restart(tmp_path: Path) -> None:
+    kept, path = tmp_path / "state.json", "/fapi/v1/countdownCancelAll"
+    async with running(still=True, state=kept) as (_, client):
+        for symbol, price, left in (("BTCUSDT", "64000", 300), ("SOLUSDT", "140", 60_000)):
+            await client.limit("BUY", price, "1" if symbol == "SOLUSDT" else "0.010", symbol=symbol)
+            await client.signed("POST", path, symbol=symbol, countdownTime=left)
+    await asyncio.sleep(0.3)
+    async with running(still=True, state=kept) as (_, client):
+        await asyncio.sleep(0.1)
+        assert [order["symbol"] for order in await client.signed("GET", "/fapi/v1/openOrders")] == ["SOLUSDT"]
+
+
+async def test_a_restart_gives_no_number_of_books_and_conditional_orders_again(tmp_path: Path) -> None:
+    stop = {"algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": "SELL", "type": "STOP_MARKET"}
+    stop |= {"quantity": "0.010", "triggerPrice": "60000"}
+    for options in ({}, {"state": tmp_path / "state.json"}):
+        updates, algos = [], []
+        for _ in range(2):
+            async with running(still=True, **options) as (_, client):
+                await client.limit("BUY", "64000")
+                updates.append((await client.get("/fapi/v1/depth", symbol="BTCUSDT"))["lastUpdateId"])
+                algos.append((await client.signed("POST", "/fapi/v1/algoOrder", **stop))["algoId"])
+        assert 10**12 < updates[0] < updates[1] and algos[0] < algos[1] < 2**53
 
 
 async def test_accounts_do_not_see_one_another_and_trade_together() -> None:

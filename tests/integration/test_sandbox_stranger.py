@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import ClientWebSocketResponse, WSMsgType
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -325,6 +325,28 @@ async def test_a_partial_book_is_shown_to_whoever_comes_even_while_it_stands_sti
             assert book["b"][0][0] == "65009.90"
     async with still.http.ws_connect(url) as again:
         await read(again, 1)
+
+
+async def test_who_comes_later_to_a_partial_book_breaks_nobodys_chain(still: Client) -> None:
+    async def chained(socket: ClientWebSocketResponse, seen: int) -> int:
+        """Moves the book; the last update id of the frames until then, each of which follows the one before."""
+        await still.limit("BUY", "64000")
+        while True:
+            (book,) = await read(socket, 1)
+            assert book["U"] <= book["u"] and book["pu"] == seen
+            seen = book["u"]
+            if len(book["b"]) > 1:
+                await still.signed("DELETE", "/fapi/v1/allOpenOrders", symbol="BTCUSDT")
+                return seen
+
+    url = f"{still.ws}/public/ws/btcusdt@depth5@100ms"
+    async with still.http.ws_connect(url) as first:
+        (book,) = await read(first, 1)
+        assert 1 < book["U"] <= book["u"] and 0 < book["pu"] <= book["u"]
+        seen = await chained(first, book["u"])
+        async with still.http.ws_connect(url) as second:
+            await read(second, 1)
+            await chained(first, seen)
 
 
 # --------------------------------------------------------------------------- sockets

@@ -145,7 +145,7 @@ def _move(exchange: Exchange, drive: Drive, command: Command) -> dict[str, objec
             reach(exchange, _listed(exchange, command.reach.symbol), command.reach.price)
         if command.funding is not None:
             symbol = _listed(exchange, command.funding.symbol)
-            exchange.venue.settle_funding(symbol, command.funding.rate, exchange.now())
+            exchange.settle_funding(symbol, command.funding.rate, exchange.now())
         if command.mark is not None:
             exchange.venue.set_mark(_listed(exchange, command.mark.symbol), command.mark.price, exchange.now())
         if command.halt is not None:

@@ -274,10 +274,8 @@ class Player:
             self._pay(point.symbol, *rows.pop(0))
 
     def _pay(self, symbol: str, time: int, rate: Decimal) -> None:
-        exchange = self._exchange
-        exchange.venue.settle_funding(symbol, rate, exchange.now())
-        exchange.settled.append((symbol, time, rate, exchange.venue.mark(symbol)))
-        exchange.flush()
+        self._exchange.settle_funding(symbol, rate, time)
+        self._exchange.flush()
         self._announce(symbol)
 
     def _announce(self, symbol: str) -> None:

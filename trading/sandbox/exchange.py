@@ -71,7 +71,7 @@ class Exchange:
         self.rates: dict[str, Decimal] = {}
         """The coming funding rate per symbol, where a funding file runs."""
         self.settled: list[tuple[str, int, Decimal, Decimal]] = []
-        """Settled fundings: symbol, tape time, rate, mark."""
+        """Settled fundings: symbol, tape time, rate, mark; oldest first."""
         self.amendments: list[wire.Amendment] = []
         """Oldest first, of all accounts; order ids are unique."""
         self.margin_moves: list[tuple[str, wire.MarginChange]] = []
@@ -183,6 +183,11 @@ class Exchange:
         """The coming rate (0 without a funding file) and when it is due by the clock of the exchange."""
         now = self.now()
         return self.rates.get(symbol, Decimal(0)), now - now % FUNDING_PERIOD + FUNDING_PERIOD
+
+    def settle_funding(self, symbol: str, rate: Decimal, time: int) -> None:
+        """Let positions pay, and remember it as settled at `time` (of the tape, where one runs)."""
+        self.venue.settle_funding(symbol, rate, self.now())
+        self.settled.append((symbol, time, rate, self.venue.mark(symbol)))
 
     def cached(self, name: str, make: Callable[[], object]) -> bytes:
         """An answer that never changes, encoded once."""

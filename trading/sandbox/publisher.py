@@ -62,8 +62,8 @@ class Publisher:
         self._hub = hub
         self._now = now
         self._funding = funding
-        self.updates: dict[str, int] = dict.fromkeys(rules, 1)
-        """The book's update id per symbol; grows with every change."""
+        self.updates: dict[str, int] = dict.fromkeys(rules, now())
+        """The book's update id per symbol; grows with every change. It begins at the clock, so a restart repeats none."""
         self.skips = 0
         """Depth events to lose (a fault)."""
         self._liquidations: deque[wire.ForcedOrder] = deque(maxlen=1000)
@@ -162,21 +162,20 @@ class Publisher:
             if sent is None or now - sent.at > 10 * stream.period + 5000:
                 sent = self._sent[stream.name] = Sent()
                 self._begin(stream, sent)
-            if stream.name in self._hub.fresh:
-                self._hub.fresh.discard(stream.name)
-                sent.update = 0 if stream.kind == "book" else sent.update
             if now - sent.at + STEP // 2 >= stream.period:
                 frame = self._frame(stream, sent, now)
                 if frame is not None:
                     self._hub.publish(stream.name, frame)
                 sent.at = now
+                self._hub.fresh.discard(stream.name)
 
     def _begin(self, stream: Stream, sent: Sent) -> None:
-        """A listener came: a depth stream's changes count from the book of now."""
+        """A listener came: changes of the book count from now."""
         if stream.kind == "forceOrder":
             sent.at = self._now()
-        if stream.kind == "depth" and stream.symbol in self.updates:
+        if stream.kind in ("depth", "book") and stream.symbol in self.updates:
             sent.update = self.updates[stream.symbol]
+        if stream.kind == "depth" and stream.symbol in self.updates:
             sent.bids, sent.asks = self._book(stream.symbol)
 
     def _book(self, symbol: str) -> tuple[Book, Book]:
@@ -235,7 +234,7 @@ class Publisher:
 
     def _partial(self, stream: Stream, sent: Sent, now: int) -> bytes | None:
         update = self.updates[stream.symbol]
-        if update == sent.update:
+        if update == sent.update and stream.name not in self._hub.fresh:
             return None
         bids, asks = self.depth(stream.symbol, int(stream.argument))
         before, sent.update = sent.update, update
@@ -256,7 +255,7 @@ class Publisher:
                 event_time=now,
                 time=now,
                 symbol=symbol,
-                first=before + 1,
+                first=min(before + 1, self.updates[symbol]),  # nothing new for a late listener
                 last=self.updates[symbol],
                 previous=before,
                 bids=[level(rules, *pair) for pair in bids],

@@ -83,11 +83,14 @@ class Sandbox:
             exchange.hedged = set(saved.hedged)
             exchange.amendments, exchange.margin_moves = saved.amendments, saved.margin_moves
             exchange.burning, exchange.joint = set(saved.burning), set(saved.joint)
+            exchange.countdowns = {(account, symbol): due for account, symbol, due in saved.countdowns}
+            exchange.settled = saved.settled
             for market in saved.venue.markets:
                 exchange.tapes[market.instrument.symbol].last_id = market.trades
         else:
             # one that begins anew never gives a number again that a client may have kept from before
             venue.count_from(exchange.started)
+            exchange.algos.count_from(exchange.started)
             for tape in exchange.tapes.values():
                 tape.last_id = exchange.started
         exchange.open_accounts(self.options.accounts)
@@ -179,6 +182,8 @@ class Sandbox:
             sorted(self.exchange.burning),
             sorted(self.exchange.joint),
             self.exchange.algos.state(),
+            [(account, symbol, due) for (account, symbol), due in self.exchange.countdowns.items()],
+            self.exchange.settled,
         )
         state.save(self.options.state, kept)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,9 @@ class Saved(Struct):
     burning: list[str] = []
     joint: list[str] = []
     algos: AlgoState = field(default_factory=AlgoState)
+    countdowns: list[tuple[str, str, int]] = []
+    """Account, symbol and when all orders there are cancelled, ms."""
+    settled: list[tuple[str, int, Decimal, Decimal]] = []
 
 
 class Foreign(ValueError):
