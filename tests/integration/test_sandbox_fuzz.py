@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.test_sandbox import frame
+from tests.integration.test_sandbox_recorded import SYMBOL, written
 from tests.sandboxes import KEY, now, running, sign
 from trading.sandbox.routes import REST, SOCKET
 
@@ -85,6 +88,60 @@ async def test_no_request_breaks_the_websocket_api() -> None:
                 await ws.send_json({"id": 5, "method": method, "params": fields | {"signature": sign(text)}})
                 answer = json.loads(await ws.receive_str(timeout=3))
                 assert answer["id"] == 5 and answer["status"] < 500, (method, fields, answer)
+
+
+HUGE: list[tuple[str, dict[str, str]]] = [
+    ("order.place", {"quantity": "1e30"}),
+    ("order.place", {"price": "9" * 40}),
+    ("order.place", {"price": "-1e20"}),
+    ("algoOrder.place", {"type": "STOP_MARKET", "triggerPrice": "1e40"}),
+    ("algoOrder.place", {"type": "TRAILING_STOP_MARKET", "callbackRate": "1", "activatePrice": "1e40"}),
+]
+PATHS = {"order.place": "/fapi/v1/order", "algoOrder.place": "/fapi/v1/algoOrder"}
+
+
+async def test_numbers_beyond_all_measure_are_imprecise_at_every_door() -> None:
+    async with (
+        running(still=True, limits=False) as (_, client),
+        client.http.ws_connect(client.ws + "/ws-fapi/v1") as ws,
+    ):
+        for method, change in HUGE:
+            order = {name: value for name, value in (GOOD | change).items() if name not in ("interval", "pair")}
+            assert await client.refused("POST", PATHS[method], **order) == -1111, change
+            await ws.send_str(frame(method, **order))
+            assert json.loads(await ws.receive_str(timeout=3))["error"]["code"] == -1111, change
+        entries = [GOOD, GOOD | {"quantity": 1e30}, GOOD | {"price": "1e30"}, GOOD]
+        answers = await client.signed("POST", "/fapi/v1/batchOrders", batchOrders=json.dumps(entries))
+        assert [answer.get("code", answer.get("status")) for answer in answers] == ["NEW", -1111, -1111, "NEW"]
+
+
+async def test_whole_numbers_that_no_machine_holds_are_malformed(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    async with running(still=True, state=state) as (_, client):
+        order = await client.limit("BUY", "64000")
+        change = {"symbol": "BTCUSDT", "orderId": order["orderId"], "side": "BUY", "quantity": "0.010"}
+        assert await client.refused("PUT", "/fapi/v1/order", **change, price="63000", modifyId=10**30) == -1102
+        timer = {"symbol": "BTCUSDT", "countdownTime": 10**30}
+        assert await client.refused("POST", "/fapi/v1/countdownCancelAll", **timer) == -1102
+    async with running(still=True, state=state) as (_, client):
+        assert len(await client.signed("GET", "/fapi/v1/openOrders")) == 1
+
+
+async def test_what_cannot_be_reckoned_is_an_unknown_error_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """Rules so fine and so wide that twenty-eight digits do not hold a price in ticks."""
+    fine: dict[str, Any] = json.loads(json.dumps(SYMBOL)) | {"pricePrecision": 15}
+    fine["filters"][0] |= {"minPrice": "0", "maxPrice": "0", "tickSize": "0.000000000000001"}
+    rules, _ = written(tmp_path, fine)
+    order = {"symbol": "DOGEUSDT", "side": "SELL", "type": "LIMIT", "timeInForce": "GTC", "quantity": "100"}
+    wild = order | {"price": "900000000000000"}
+    async with running(still=True, rules=rules) as (_, client), client.http.ws_connect(client.ws + "/ws-fapi/v1") as ws:
+        await client.reach("0.25", "DOGEUSDT")
+        assert await client.refused("POST", "/fapi/v1/order", **wild) == -1000
+        await ws.send_str(frame("order.place", 1, **wild))
+        assert json.loads(await ws.receive_str(timeout=3))["error"]["code"] == -1000
+        entries = [order | {"price": "0.26"}, wild, order | {"price": "0.27"}]
+        answers = await client.signed("POST", "/fapi/v1/batchOrders", batchOrders=json.dumps(entries))
+        assert [answer.get("code", answer.get("status")) for answer in answers] == ["NEW", -1000, "NEW"]
 
 
 async def test_no_frame_breaks_a_stream() -> None:

@@ -11,6 +11,9 @@ from trading.sandbox.refusal import Refusal, invalid, missing
 Fields = Mapping[str, str]
 
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
+_MOST = Decimal(10) ** 15
+"""No price and no quantity is as large, and arithmetic in 28 digits holds what is smaller, in ticks and lots."""
+_LONG = 1 << 63
 CLIENT_ID = re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}")
 
 
@@ -23,27 +26,33 @@ def text(fields: Fields, name: str) -> str:
 
 
 def decimal(fields: Fields, name: str) -> Decimal | None:
-    """A decimal, None where absent; -1102 where it is no number."""
+    """A decimal, None where absent; -1102 where it is no number, -1111 where it is larger than anything."""
     value = fields.get(name)
     if value is None or value == "":
         return None
     if not _DECIMAL.fullmatch(value):
         raise missing(name)
     try:
-        return Decimal(value)
+        found = Decimal(value)
     except InvalidOperation:
         raise missing(name) from None
+    if abs(found) >= _MOST:
+        raise Refusal(-1111)
+    return found
 
 
 def integer(fields: Fields, name: str) -> int | None:
-    """An integer, None where absent; -1102 where it is none."""
+    """An integer, None where absent; -1102 where it is none, or none of 64 bits."""
     value = fields.get(name)
     if value is None or value == "":
         return None
     try:
-        return int(value)
+        found = int(value)
     except ValueError:
         raise missing(name) from None
+    if not -_LONG <= found < _LONG:
+        raise missing(name)
+    return found
 
 
 def flag(fields: Fields, name: str) -> bool | None:

@@ -18,6 +18,7 @@ from trading.sandbox import shapes
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
 from trading.sandbox.refusal import Refusal, invalid, missing, superfluous
+from trading.sandbox.texts import TEXTS
 
 CONDITIONAL = {"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
 STP_MODES = {"EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "NONE"}
@@ -310,6 +311,8 @@ def _each(act: Callable[[Fields], object], entries: Sequence[Fields]) -> list[ob
             answers.append(wire.Fault(error.code, error.text))
         except Refusal as refusal:
             answers.append(wire.Fault(refusal.code, refusal.msg))
+        except ArithmeticError:
+            answers.append(wire.Fault(-1000, TEXTS[-1000]))
     return answers
 
 

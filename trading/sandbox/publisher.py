@@ -63,7 +63,7 @@ class Publisher:
         self._now = now
         self._funding = funding
         self.updates: dict[str, int] = dict.fromkeys(rules, now())
-        """The book's update id per symbol; grows with every change. It begins at the clock, so a restart repeats none."""
+        """The book's update id per symbol; grows with every change, from the clock on: no restart repeats one."""
         self.skips = 0
         """Depth events to lose (a fault)."""
         self._liquidations: deque[wire.ForcedOrder] = deque(maxlen=1000)

@@ -22,13 +22,16 @@ async def answer(exchange: Exchange, request: web.Request) -> web.Response:
     key = request.headers.get("X-MBX-APIKEY")
     address = request.remote or ""
     route: Route | None = None
+    extra: dict[str, str] = {}
     try:
         route = _route(request.method, request.path)
-        status, payload, extra = 200, await _execute(exchange, request, route, key, address), {}
+        status, payload = 200, await _execute(exchange, request, route, key, address)
     except Refusal as refusal:
-        status, payload, extra = refusal.status, _fault(refusal.code, refusal.msg), _retry(refusal)
+        status, payload, extra = _refused(refusal)
     except VenueError as error:
-        status, payload, extra = 400, _fault(error.code, error.text), {}
+        status, payload, extra = _refused(Refusal(error.code, error.text))
+    except ArithmeticError:  # a number that no check had in mind
+        status, payload, extra = _refused(Refusal(-1000))
     except Silence:
         if request.transport is not None:
             request.transport.abort()
@@ -38,12 +41,10 @@ async def answer(exchange: Exchange, request: web.Request) -> web.Response:
     return web.Response(body=payload, status=status, headers=headers, content_type="application/json")
 
 
-def _fault(code: int, msg: str) -> bytes:
-    return wire.encode(wire.Fault(code, msg))
-
-
-def _retry(refusal: Refusal) -> dict[str, str]:
-    return {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
+def _refused(refusal: Refusal) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and more headers."""
+    extra = {"Retry-After": str(refusal.retry_after)} if refusal.retry_after else {}
+    return refusal.status, wire.encode(wire.Fault(refusal.code, refusal.msg)), extra
 
 
 def _route(method: str, path: str) -> Route:

@@ -70,6 +70,8 @@ class Session:
             self._refuse(request.id, refusal, fields, request.method)
         except VenueError as error:
             self._refuse(request.id, Refusal(error.code, error.text), fields, request.method)
+        except ArithmeticError:
+            self._refuse(request.id, Refusal(-1000), fields, request.method)
         except Silence:
             return
         else:
