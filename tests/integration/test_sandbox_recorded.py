@@ -6,13 +6,14 @@ import asyncio
 import gzip
 import json
 import os
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sandboxes import Client, running
+from tests.sandboxes import Client, running, until
 from trading.sandbox.server import Foreign, Options, Sandbox, Unreadable
 
 pytestmark = pytest.mark.timeout(90)
@@ -137,6 +138,30 @@ async def test_published_bounds_of_market_orders_and_triggers_hold(tmp_path: Pat
     for bound in ("far", ""):
         with pytest.raises(Unreadable):
             Sandbox(Options(rules=written(tmp_path, SYMBOL | {"marketTakeBound": bound})[0]))
+
+
+async def test_candles_of_weeks_open_on_monday_and_those_of_months_on_the_first(tmp_path: Path) -> None:
+    day, first = 86_400_000, 1_735_603_200_000  # Tuesday, 2024-12-31
+    path = tmp_path / "x_BTCUSDT_1m.csv"
+    path.write_text("".join(f"{first + number * day},60000,60000,60000,60000,1\n" for number in range(60)))
+    async with running(replay=(str(path),), speed=0, settle=0) as (sandbox, client):
+        async with asyncio.timeout(10):
+            while not sandbox.drive.is_over:
+                await asyncio.sleep(0.05)
+        asked = {"symbol": "BTCUSDT", "limit": 100}
+        months = await client.get("/fapi/v1/klines", interval="1M", **asked)
+        weeks = await client.get("/fapi/v1/klines", interval="1w", **asked)
+        latest = await client.get("/fapi/v1/klines", interval="1M", symbol="BTCUSDT", limit=1)
+        dates = [[time.strftime("%a %Y-%m-%d", time.gmtime(row[0] / 1000)) for row in rows] for rows in (months, weeks)]
+        assert dates[0] == ["Sun 2024-12-01", "Wed 2025-01-01", "Sat 2025-02-01"]
+        assert (dates[1][0], dates[1][-1], len(dates[1])) == ("Mon 2024-12-30", "Mon 2025-02-24", 9)
+        for rows, length in ((months[:2], 31), (months[2:], 28), (weeks, 7)):
+            assert all(row[6] - row[0] == length * day - 1 for row in rows)
+        assert [row[8] for row in months] == [4, 4 * 31, 4 * 28] and latest == months[-1:]
+        url = f"{client.ws}/market/ws/btcusdt@kline_1M"
+        async with client.http.ws_connect(url) as socket:
+            bar = (await until(socket, "kline"))["k"]
+            assert (bar["t"], bar["T"]) == (months[-1][0], months[-1][6])
 
 
 async def test_rules_that_cannot_be_used_are_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from trading.gateways.binance import wire
 from trading.model import Bracket, Instrument
 from trading.sandbox.feeds import Hub, Stream
 from trading.sandbox.shapes import fixed, short
-from trading.sandbox.tape import INTERVALS, Bar, Print, Tape
+from trading.sandbox.tape import INTERVALS, Bar, Print, Tape, closing
 
 STEP = 50
 """ms between looks at what is due."""
@@ -322,7 +322,7 @@ class Publisher:
         places, lot = rules.price_precision, rules.qty_precision
         shared: dict[str, Any] = {
             "open_time": bar.time,
-            "close_time": bar.time + interval - 1,
+            "close_time": closing(bar.time, interval),
             "interval": stream.argument,
             "first": bar.first,
             "last": bar.last,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from trading.sandbox.publisher import level
 from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS, WEIGHT
 from trading.sandbox.refusal import Refusal
 from trading.sandbox.shapes import fixed
-from trading.sandbox.tape import INTERVALS, MINUTE, Print
+from trading.sandbox.tape import INTERVALS, MINUTE, Print, closing
 
 T = TypeVar("T")
 HOUR = 3_600_000
@@ -64,9 +64,18 @@ def _number(text: str | None, default: int) -> int:
 
 
 def depth(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Depth:
+    return _depth(exchange, fields, DEPTHS, 500)
+
+
+def rpi_depth(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Depth:
+    """The book with the orders of retail price improvement, which nobody has here; in one size only."""
+    return _depth(exchange, fields, (1000,), 1000)
+
+
+def _depth(exchange: Exchange, fields: Fields, limits: Collection[int], default: int) -> wire.Depth:
     symbol, limit = symbol_of(exchange, fields), read.integer(fields, "limit")
-    limit = 500 if limit is None else limit
-    if limit not in DEPTHS:
+    limit = default if limit is None else limit
+    if limit not in limits:
         raise Refusal(-4021, f"{limit} is not valid depth limit")
     bids, asks = exchange.publisher.depth(symbol, limit)
     rules, now = exchange.rules[symbol], exchange.now()
@@ -177,7 +186,7 @@ def _candles(exchange: Exchange, symbol: str, fields: Fields) -> list[wire.Kline
             fixed(bar.low, places),
             fixed(bar.close, places),
             fixed(bar.volume, lot),
-            bar.time + interval - 1,
+            closing(bar.time, interval),
             fixed(bar.quote, 5),
             bar.trades,
             fixed(bar.taker_base, lot),

@@ -81,7 +81,7 @@ _PUBLIC: dict[str, Route] = {
     "/fapi/v2/ticker/price": Route(quotes.price_ticker, _one(1, 2)),
     "/fapi/v1/ticker/bookTicker": Route(quotes.book_ticker, _one(2, 5)),
     "/fapi/v1/openInterest": Route(quotes.open_interest),
-    "/fapi/v1/rpiDepth": Route(quotes.depth, 20),
+    "/fapi/v1/rpiDepth": Route(quotes.rpi_depth, 20),
     "/fapi/v1/premiumIndexKlines": Route(quotes.premium_klines, quotes.kline_weight),
     "/fapi/v1/symbolAdlRisk": Route(risk.adl_risk),
     "/fapi/v1/assetIndex": Route(quotes.asset_index, _one(1, 10)),

@@ -6,6 +6,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
 
@@ -15,6 +16,11 @@ from trading.model import ZERO, Candle, Instrument
 
 MINUTE = 60_000
 DAY = 86_400_000
+WEEK = 7 * DAY
+MONTH = 31 * DAY
+"""The longest; candles of a month are as long as theirs."""
+FIRST_MONDAY = 4 * DAY
+"""1970-01-05."""
 KEPT_PRINTS = 2000
 KEPT_BARS = 10_000
 INTERVALS = {
@@ -31,10 +37,25 @@ INTERVALS = {
     "12h": 720 * MINUTE,
     "1d": DAY,
     "3d": 3 * DAY,
-    "1w": 7 * DAY,
-    "1M": 30 * DAY,
+    "1w": WEEK,
+    "1M": MONTH,
 }
-"""Lengths in ms; 1M is taken as 30 days."""
+"""Lengths in ms."""
+
+
+def opening(time: int, interval: int) -> int:
+    """When the candle opens that holds `time`: weeks on Monday, months on the first, all in UTC."""
+    if interval == MONTH:
+        return time - time % DAY - (datetime.fromtimestamp(time // 1000, UTC).day - 1) * DAY
+    if interval == WEEK:
+        time -= FIRST_MONDAY
+        return time - time % WEEK + FIRST_MONDAY
+    return time - time % interval
+
+
+def closing(opened: int, interval: int) -> int:
+    """The last ms of the candle that opens at `opened`."""
+    return opening(opened + interval, interval) - 1
 
 
 class Print(Struct, frozen=True):
@@ -151,7 +172,7 @@ class Tape:
             newest = islice(self.bars, max(0, len(self.bars) - enough), None)
         made: list[Bar] = []
         for bar in newest:
-            opened = bar.time - bar.time % interval
+            opened = opening(bar.time, interval)
             if (start is not None and opened < start) or (end is not None and opened > end):
                 continue
             if made and made[-1].time == opened:

@@ -134,7 +134,8 @@ class AccountConfigUpdate(UserFrame, frozen=True, kw_only=True, tag="ACCOUNT_CON
     mode: AssetModeChange | UnsetType = field(name="ai", default=UNSET)
 
 
-class ListenKeyExpired(UserFrame, frozen=True, kw_only=True, tag="listenKeyExpired"):
+class ListenKeyExpired(Struct, frozen=True, tag_field="e", kw_only=True, tag="listenKeyExpired"):
+    event_time: int = field(name="E", default=0)
     listen_key: Text = field(name="listenKey", default=UNSET)
 
 
