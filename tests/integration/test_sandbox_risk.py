@@ -7,11 +7,12 @@ import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
 
-from tests.sandboxes import Client, now, read, running, until
+from tests.sandboxes import Client, now, read, running, sign, until
 from trading.sandbox.server import Opening
 
 pytestmark = pytest.mark.timeout(60)
@@ -167,6 +168,38 @@ async def test_a_test_order_is_checked_in_full_and_leaves_nothing(still: Client)
     assert books["orders"] == []
 
 
+async def test_histories_forget_orders_without_a_fill_after_three_days_and_all_after_three_months(
+    still: Client,
+) -> None:
+    async def at(days: int, path: str, **params: object) -> Any:
+        """What a read answers when the clock is so many days on: rows, or a code."""
+        skew = days * 86_400_000 + 60_000
+        await still.post("/sandbox/faults", skew=skew)
+        text = urlencode({"symbol": "BTCUSDT", **params, "timestamp": now() + skew})
+        status, _, answer = await still.raw("GET", f"/fapi/v1/{path}", f"{text}&signature={sign(text)}")
+        await still.post("/sandbox/faults", skew=0)
+        return answer if status == 200 else answer["code"]
+
+    resting, gone = [(await still.limit("BUY", "64000"))["orderId"] for _ in range(2)]
+    change = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.010", "price": "63000"}
+    for number in (resting, gone):
+        await still.signed("PUT", "/fapi/v1/order", **change, orderId=number)
+    await still.signed("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=gone)
+    filled = (await still.market("BUY"))["orderId"]
+    for days, known in ((2, [resting, gone, filled]), (4, [resting, filled]), (91, [resting])):
+        rows = await at(days, "allOrders", orderId=1)
+        assert [row["orderId"] for row in rows] == known, days
+        for number in (resting, gone, filled):
+            found = await at(days, "order", orderId=number)
+            assert (found if found == -2013 else found["orderId"]) == (number if number in known else -2013)
+        changes = await at(days, "orderAmendment", orderId=gone)
+        assert (changes if changes == -2013 else len(changes)) == (1 if gone in known else -2013)
+        reach = days < 91
+        assert len(await at(days, "orderAmendment", orderId=resting)) == reach
+        assert len(await at(days, "userTrades", fromId=0)) == len(await at(days, "userTrades", orderId=filled)) == reach
+        assert len(await at(days, "income", startTime=1)) == reach
+
+
 async def test_the_switch_for_fees_in_bnb_is_kept(still: Client) -> None:
     assert await still.signed("GET", "/fapi/v1/feeBurn") == {"feeBurn": False}
     assert (await still.signed("POST", "/fapi/v1/feeBurn", feeBurn="true"))["code"] == 200
@@ -175,7 +208,10 @@ async def test_the_switch_for_fees_in_bnb_is_kept(still: Client) -> None:
 
 
 async def test_the_rare_market_endpoints_answer_in_their_shapes(still: Client) -> None:
-    assert (await still.get("/fapi/v1/rpiDepth", symbol="BTCUSDT", limit=1000))["bids"]
+    for asked in ({}, {"limit": 1000}):
+        assert (await still.get("/fapi/v1/rpiDepth", symbol="BTCUSDT", **asked))["bids"]
+    status, _, answer = await still.raw("GET", "/fapi/v1/rpiDepth", "symbol=BTCUSDT&limit=500", key=False)
+    assert (status, answer["code"], answer["msg"]) == (400, -4021, "500 is not valid depth limit")
     rows = await still.get("/fapi/v1/premiumIndexKlines", symbol="BTCUSDT", interval="1m", limit=2)
     assert rows and rows[0][1:5] == ["0.00000000"] * 4
     assert (await still.get("/fapi/v1/symbolAdlRisk", symbol="BTCUSDT"))["adlRisk"] == "low"

@@ -12,11 +12,12 @@ from trading.sandbox import fields as read
 from trading.sandbox import holdings, shapes
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
-from trading.sandbox.history import WEEK
+from trading.sandbox.history import is_told
 from trading.sandbox.orders import optional_symbol, symbol_of
 from trading.sandbox.quota import ORDERS_MINUTE, ORDERS_TEN_SECONDS
 from trading.sandbox.refusal import Refusal, missing
 from trading.sandbox.risk import quantile
+from trading.sandbox.tape import WEEK
 
 DONE = wire.Fault(200, "success")
 RETAIL_FEE = Decimal("0.00005")
@@ -166,6 +167,7 @@ def income(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Inco
         row
         for row in exchange.venue.income(caller.account)
         if row.time >= since
+        and is_told(exchange, row.time)
         and (end is None or row.time <= end)
         and symbol in (None, row.symbol)
         and kind in (None, "", row.type)
