@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +56,45 @@ def test_a_clock_that_is_put_back_over_a_window_never_makes_bolder() -> None:
     window.take(20_001)
     window.observe(10, 19_999)
     assert window.wait(19_999) > 0
+
+
+STEPS = [1_000, 30_000, 8 * 3_600_000]
+"""By how much a clock is put back, ms."""
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 900), st.sampled_from([0] * 9 + STEPS)), min_size=1, max_size=200),
+    st.integers(1, 20),
+)
+@settings(max_examples=80, deadline=None)
+def test_nor_does_one_while_the_clock_is_put_back_and_no_order_waits_for_that(
+    steps: list[tuple[int, int]], limit: int
+) -> None:
+    window, now, back, sent = Window(limit, 10_000), 0, 0, []
+    for gap, step in steps:
+        now += gap
+        back += step
+        waited = 0
+        while wait := window.wait(now - back):
+            now += wait
+            waited += wait
+        assert waited <= 10_000 + SLACK
+        window.take(now - back)
+        sent.append(now)
+    for start in sent:
+        assert sum(1 for time in sent if start <= time < start + 10_000) <= limit
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_others_sent_before_the_clock_was_put_back_counts_for_a_window_at_most(step: int) -> None:
+    window, now = Window(300, 10_000), 1_790_000_005_000
+    window.observe(300, now + step)
+    wait = window.wait(now)
+    assert 0 < wait <= 10_000
+    assert window.wait(now + wait) == 0
+    window.take(now + wait)
+    window.observe(300, now + wait)
+    assert window.wait(now + wait) > 0, "and is learnt again"
 
 
 def test_the_minute_budget_binds_after_the_ten_second_one() -> None:
@@ -189,6 +229,14 @@ def test_overload_doubles_the_pause_of_openings_up_to_a_bound_and_forgets_after_
     now += 5 * Overload.LONGEST
     limiter.overload.hit(now)
     assert limiter.order_wait(now) == 250
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_overload_keeps_openings_no_longer_away_because_the_clock_was_put_back(step: int) -> None:
+    limiter, now = Limiter(), 1_790_000_000_000
+    limiter.overload.hit(now + step)
+    assert limiter.order_wait(now) == 250
+    assert limiter.order_wait(now + 250) == 0
 
 
 def test_what_was_reserved_and_not_needed_is_given_back_but_never_more_than_is_used() -> None:

@@ -1,6 +1,7 @@
 """A venue's budgets: how long an order or a read must wait so that the venue never has to say no.
 
-Time is given in (ms of the venue's clock), so the arithmetic is testable; nothing here sleeps.
+Time is given in (ms of the venue's clock), so the arithmetic is testable; nothing here sleeps. That clock may be put
+back: what was noted in its later time then counts as of now.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class Window:
         """ms until one more may be sent; 0 = now."""
         while self._sent and self._sent[0] <= now - self.span - SLACK:
             self._sent.popleft()
+        if self._sent and self._sent[-1] > now:
+            self._sent = deque(min(time, now) for time in self._sent)
+        self._others_end = min(self._others_end, now + self.span)
         if now >= self._others_end:
             self._others = 0
         if len(self._sent) + self._others < self.limit:
@@ -65,9 +69,9 @@ class Window:
         self._others_end = self._start + self.span
 
     def _roll(self, now: int) -> None:
-        # a clock that was put back stays in the later window: too careful for a moment, never too bold
+        # a clock that was put back a little stays in the later window: too careful for a moment, never too bold
         start = now - now % self.span
-        if start > self._start:
+        if not self._start - self.span <= start <= self._start:
             self._start, self._ours = start, 0
 
 
@@ -96,7 +100,7 @@ class Weight:
         return self._start + self.span + SLACK - now
 
     def turn(self, now: int, weight: int) -> int:
-        """ms until the turn of a read of `weight` that can wait; to be asked once for each.
+        """ms until the turn of a read of `weight` that can wait; to be asked once for each, by a clock never put back.
 
         Such reads follow one another so that all of them together take half of the budget at most, evenly.
         """
@@ -157,6 +161,11 @@ class Overload:
         self._pause = self.FIRST if is_new else min(self._pause * 2, self.LONGEST)
         self._hit, self.until = now, now + self._pause
 
+    def wait(self, now: int) -> int:
+        """ms until openings may be sent; 0 or less = now."""
+        self.until = min(self.until, now + self._pause)
+        return self.until - now
+
 
 class Limiter:
     """All budgets of one account; starts with Binance's published ones until `configure` is told better."""
@@ -197,10 +206,9 @@ class Limiter:
         wait = 0
         for window in self.orders.values():
             wait = max(wait, window.wait(now))
-        blocked = max(self.address.blocked_until, self._orders_blocked_until)
         if not is_exempt:
-            blocked = max(blocked, self.overload.until)
-        return max(wait, blocked - now)
+            wait = max(wait, self.overload.wait(now))
+        return max(wait, self.address.blocked_until - now, self._orders_blocked_until - now)
 
     def take_order(self, now: int) -> None:
         for window in self.orders.values():
