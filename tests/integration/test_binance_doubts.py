@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -17,12 +18,13 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tests.gateways import SYMBOL, Bench, Trader, inside, name
 from tests.integration.test_binance_faults import Calls, by, logged_on, with_ed25519
+from tests.sandboxes import now
 from trading.gateways.binance import history, orders, rest, wire
 from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import Signer
 from trading.gateways.binance.streams import Stream
 from trading.gateways.limiter import Limiter
-from trading.messages import Accepted, Closed, Event, Filled, Quote, Reason, Refused, Uncertain
+from trading.messages import Accepted, CancelRefused, Closed, Event, Filled, Quote, Reason, Refused, Uncertain
 from trading.model import Side, StopStatus
 from trading.ports import Credentials, Disconnected, RateLimited, Rejected, TradingError
 
@@ -94,7 +96,7 @@ async def test_a_logon_outside_the_window_sets_the_clock() -> None:
     async with with_ed25519() as (bench, trader):
         await logged_on(trader)
         await bench.fault(skew=60_000, drop=["wsapi"])
-        await trader.until(lambda: inside(trader)._clock.offset > 50_000)
+        await trader.until(lambda: ahead(trader) > 50_000)
 
 
 async def test_a_fill_before_its_own_answer_and_everything_twice_is_told_as_it_came(
@@ -233,11 +235,68 @@ async def test_a_stop_whose_answer_cannot_be_read_is_asked_about(
 # --------------------------------------------------------------------------- the clock
 
 
+def ahead(trader: Trader) -> int:
+    """How far the gateway's time is ahead of the machine's, ms."""
+    return trader.gateway.now() - now()
+
+
 async def test_waiting_for_leave_to_ask_does_not_set_the_clock_wrong(trader: Trader) -> None:
     gateway = inside(trader)
     gateway._limiter.block(gateway.now() + 1_200)
     await gateway._rest.sync()
-    assert abs(gateway._clock.offset) < 200
+    assert abs(ahead(trader)) < 200
+
+
+async def test_a_gateway_that_asked_nobody_yet_goes_by_the_machines_clock(bench: Bench) -> None:
+    assert abs(ahead(bench.trader())) < 200
+
+
+@pytest.mark.parametrize("hours", [8, -8])
+async def test_a_step_of_the_machines_clock_is_none_of_the_venues(
+    bench: Bench, trader: Trader, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    stepped = SimpleNamespace(**vars(time))
+    stepped.time_ns = lambda: time.time_ns() + hours * 3_600_000_000_000
+    monkeypatch.setattr(rest, "time", stepped)
+    trader.place(name(1), Side.BUY, "64000.0")
+    await trader.hear(Accepted, name(1))
+    await inside(trader)._rest.sync()
+    assert abs(ahead(trader)) < 200
+
+
+@pytest.mark.parametrize("skew", [30_000, -30_000])
+async def test_a_step_of_the_venues_clock_leaves_nothing_to_wait_for(bench: Bench, trader: Trader, skew: int) -> None:
+    for turn, skewed in enumerate((skew, 0)):
+        await bench.fault(skew=skewed)
+        began = time.monotonic()
+        trader.place(name(1, turn), Side.BUY, "64000.0")
+        refused = await trader.hear(Refused, name(1, turn))
+        assert refused.reason is Reason.THROTTLED
+        assert abs(refused.time - bench.sandbox.exchange.now()) < 500, "a bot waits from that time on"
+        trader.place(name(2, turn), Side.BUY, "64000.0")
+        await trader.hear(Accepted, name(2, turn))
+        for _ in range(3):
+            await trader.gateway.leisure()
+        await trader.gateway.snapshot(trader.request())
+        assert time.monotonic() - began < 4
+
+
+async def test_a_refusal_for_a_wrong_clock_is_told_though_nobody_says_the_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "TIMEOUT", 0.5)
+    async with bench.gate("rest") as gate:
+        trader = await bench.connected()
+        gate.deafen(newcomers=True)
+        await bench.fault(skew=60_000)
+        trader.place(name(1), Side.BUY, "64000.0")
+        trader.cancel(name(2))
+        await asyncio.sleep(0.2)
+        assert not trader.of(Refused)
+        assert inside(trader)._orders.under_way() == {name(1)}, "nobody may call it absent"
+        await trader.hear(Refused, name(1))
+        await trader.hear(CancelRefused, name(2))
+        assert not inside(trader)._orders.under_way()
 
 
 async def test_a_first_try_that_hangs_does_not_set_the_clock_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +314,7 @@ async def test_a_first_try_that_hangs_does_not_set_the_clock_wrong(monkeypatch: 
 
     async with server(answer) as venue:
         await venue.sync()
-        assert abs(venue.clock.offset) < 100
+        assert abs(venue.clock.now() - now()) < 100
 
 
 # --------------------------------------------------------------------------- strange servers

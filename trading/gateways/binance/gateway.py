@@ -12,7 +12,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trading.gateways.binance import errors, wire
+from trading.gateways.binance import errors, orders, wire
 from trading.gateways.binance.errors import Reaction
 from trading.gateways.binance.events import Translator, is_settlement
 from trading.gateways.binance.names import Names
@@ -84,7 +84,9 @@ class BinanceGateway(Public):
         self._withdrawals = Withdrawals.UNKNOWN
         self._stops = Stops(self._rest, self._limiter)
         self._translator = Translator(names, self._rates.now)
-        self._orders = Orders(self._signer, self._limiter, self._rest, names, self._emit, self._on_stale)
+        self._stale = asyncio.Event()
+        """Set when the venue says that our clock is wrong."""
+        self._orders = Orders(self._signer, self._limiter, self._rest, names, self._emit, self._stale.set)
         self._order_stream = Stream(
             "orders",
             self._order_address,
@@ -202,6 +204,7 @@ class BinanceGateway(Public):
                     for route in self._market.routes:
                         group.create_task(route.run())
                     group.create_task(self._work())
+                    group.create_task(self._keep_time())
                     group.create_task(self._orders.courier.run())
                     group.create_task(self._watchman.run())
                     group.create_task(self._user_stream.run())
@@ -221,6 +224,18 @@ class BinanceGateway(Public):
                 await chore()
             except TradingError as error:
                 log.warning("chore_failed", error=str(error))
+
+    async def _keep_time(self) -> None:
+        """Set the clock when it is wrong; orders that were refused for that wait no longer than for any answer."""
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            try:
+                async with asyncio.timeout(orders.TIMEOUT):
+                    await self._rest.sync()
+            except (TradingError, TimeoutError) as error:
+                log.warning("clock_not_set", error=str(error) or type(error).__name__)
+            self._orders.tell_untimely()
 
     # ------------------------------------------------------------------ streams
 
@@ -330,10 +345,6 @@ class BinanceGateway(Public):
 
     def _emit(self, symbol: str, event: Event) -> None:
         self._on_event(symbol, event)
-
-    def _on_stale(self) -> None:
-        if self._chores.empty():
-            self._chores.put_nowait(self._rest.sync)
 
     # ------------------------------------------------------------------ orders
 

@@ -76,6 +76,8 @@ class Orders:
         self._born = time.monotonic()
         self._doubted: dict[str, float] = {}
         """Until when (loop time, s) a placement that nobody knows of may still be executed, by name."""
+        self._untimely: list[tuple[Request, wire.Fault]] = []
+        """What was refused because our clock is wrong, and not told yet."""
 
     # ------------------------------------------------------------------ out
 
@@ -97,8 +99,9 @@ class Orders:
         """Names of placements that wait or have no answer yet: nobody may call them absent."""
         waiting = [intent for _, _, intent in self._queue]
         sent = [entry.intent for entry in self._pending.values()]
-        carried = self.courier.under_way()
-        return frozenset(intent.cid for intent in [*waiting, *sent, *carried] if isinstance(intent, Place))
+        untimely = [intent for intent, _ in self._untimely]
+        out = [*waiting, *sent, *self.courier.under_way(), *untimely]
+        return frozenset(intent.cid for intent in out if isinstance(intent, Place))
 
     def lag(self, names: Iterable[str], since: int) -> float:
         """How long, s, the venue's not knowing these names proves nothing; none was sent before `since`, ms.
@@ -143,6 +146,7 @@ class Orders:
         pending, self._pending = self._pending, {}
         for entry in pending.values():
             self._doubt(entry.intent, entry.sent)
+        self.tell_untimely()
         if not self.is_open:
             self.give_up()
 
@@ -338,14 +342,26 @@ class Orders:
             self._emit(intent.symbol, Closed(time, intent.cid, Reason.CANCELLED, order.executed_qty))
 
     def _fail(self, intent: Request, status: int, fault: wire.Fault) -> None:
-        now = self._clock.now()
         found = errors.meaning(status, fault.code, fault.msg)
         if found.reaction is Reaction.RESYNC:
+            # a bot waits from the time of its refusal on, so that must not be one of the wrong clock
+            self._untimely.append((intent, fault))
             self._on_stale()
-        if found.reason is None:
+        elif found.reason is None:
             self._doubt(intent)
-        elif isinstance(intent, Place):
-            self._emit(intent.symbol, Refused(now, intent.cid, found.reason, fault.code, fault.msg))
+        else:
+            self._refuse(intent, found.reason, fault)
+
+    def tell_untimely(self) -> None:
+        """The clock was set, or nobody says the time: what was refused because of it is told."""
+        untimely, self._untimely = self._untimely, []
+        for intent, fault in untimely:
+            self._refuse(intent, Reason.THROTTLED, fault)
+
+    def _refuse(self, intent: Request, reason: Reason, fault: wire.Fault) -> None:
+        now = self._clock.now()
+        if isinstance(intent, Place):
+            self._emit(intent.symbol, Refused(now, intent.cid, reason, fault.code, fault.msg))
         else:
             self._emit(intent.symbol, CancelRefused(now, intent.cid, fault.code, fault.msg))
 

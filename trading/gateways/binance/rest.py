@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
@@ -34,15 +35,22 @@ LONGEST_WAIT = 20_000
 """A read that would have to wait longer than this, ms, is refused with RateLimited instead."""
 
 
+def running() -> int:
+    """How long the machine has been running, ms: unlike the time of day, nobody puts that forward or back."""
+    if sys.platform == "linux":  # only there the time that a machine slept can be had too
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+    return time.monotonic_ns() // 1_000_000
+
+
 class Clock:
-    """The venue's clock: ours, corrected by what it told."""
+    """The venue's clock: counted on by how long the machine runs from what it told, before that from our own time."""
 
     def __init__(self) -> None:
-        self.offset = 0
+        self.offset = time.time_ns() // 1_000_000 - running()
 
     def now(self) -> int:
         """ms UTC as the venue counts."""
-        return time.time_ns() // 1_000_000 + self.offset
+        return running() + self.offset
 
 
 class Reply(Struct, frozen=True):
@@ -53,7 +61,7 @@ class Reply(Struct, frozen=True):
     retry_after: str = ""
     sent: int = 0
     came: int = 0
-    """When by our own clock, ms."""
+    """When, as `running` counts, ms."""
 
 
 class Unsent(Disconnected):
@@ -78,7 +86,7 @@ class Rest:
             self._http = None
 
     async def sync(self) -> None:
-        """Learn how far our clock is off, by the quickest answer: half its way is the error."""
+        """Learn what time it is, by the quickest answer: half its way is the error."""
         quickest = LONGEST_WAIT
         for _ in range(SYNC_TRIES):
             reply = await self._read("/fapi/v1/time", {}, 1, is_signed=False)
@@ -138,7 +146,8 @@ class Rest:
     async def leisure(self, weight: int) -> None:
         """Return when somebody who can wait may read `weight`: each in turn, and only while others leave room."""
         budget = self._limiter.weight
-        await asyncio.sleep(budget.turn(self.clock.now(), weight) / 1000)
+        # by no clock that the venue may put back: who asked before that would have taken turns of a time to come
+        await asyncio.sleep(budget.turn(running(), weight) / 1000)
         now = self.clock.now()
         while wait := budget.leisure(now, weight):
             await asyncio.sleep(wait / 1000)
@@ -187,14 +196,13 @@ class Rest:
     async def _send(self, method: str, path: str, query: str, is_read: bool) -> Reply:
         place = path if path.startswith("http") else self._address + path
         address = URL(f"{place}?{query}" if query else place, encoded=True)
-        sent = time.time_ns() // 1_000_000
+        sent = running()
         try:
             # a redirect would take key and signature elsewhere
             async with self._session().request(method, address, allow_redirects=False) as response:
                 body = await response.read()
                 self._observe(response.headers)
-                came = time.time_ns() // 1_000_000
-                return Reply(response.status, body, response.headers.get("Retry-After", ""), sent, came)
+                return Reply(response.status, body, response.headers.get("Retry-After", ""), sent, running())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # the address holds a signature, so only the kind of the error is told
             text = f"{method} {path}: {type(error).__name__}"
