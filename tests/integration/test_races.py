@@ -256,3 +256,17 @@ async def test_waits_are_measured_by_the_clock_of_the_exchange(bench, skew):
         await bench.until(lambda: bench.desk.card(bot).fills == 1 and len(bench.orders()) == 10)
         await bench.desk.stop(bot, 1, close=True)
         await bench.until(lambda: bench.desk.card(bot).status == "STOPPED")
+
+
+@pytest.mark.parametrize("skew", [30_000, -30_000])
+async def test_a_bot_goes_on_within_seconds_when_the_clock_of_the_exchange_steps_there_and_back(bench, skew):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running()
+        for price, skewed in (("63900", skew), ("65100", 0)):
+            await bench.fault(skew=skewed)
+            fills = bench.desk.card(bot).fills
+            await bench.to(price)
+            await bench.until(lambda: bench.desk.card(bot).fills > fills and len(bench.orders()) == 10)  # noqa: B023
+            await asyncio.wait_for(bench.desk.roster.worker(bench.account).audit(), 10)
+            assert bench.desk.card(bot).status == "RUNNING"
