@@ -64,7 +64,7 @@ class Trial(Pit):
         self.dirty = False
         self.is_up = True
         self.reading: Event | None = None
-        self.kills = 0
+        self.kills = self.revivals = 0
         self.commits_late = commits_late
         self.is_plan_due = False
         self.log: list[str] = []
@@ -99,6 +99,8 @@ class Trial(Pit):
             (self.stop_or_start, 1.5),
             (self.reset, 1),
             (self.plan_again, 10),
+            (self.shrink, 1),
+            (self.revive, 1),
             (self.fund, 1),
         ]
 
@@ -129,6 +131,16 @@ class Trial(Pit):
         if orders:
             self.venue.expire("me", self.random.choice(orders).order_id, "1", self.now)
             self.collect()
+
+    def shrink(self) -> None:
+        """A hand on the exchange makes an order smaller."""
+        orders = [order for order in self.resting() if order.type is OrderType.LIMIT]
+        if orders:
+            order = self.random.choice(orders)
+            qty = BTC.floor_qty(order.qty * D(self.random.choice(("0.5", "0.8"))))
+            if qty > order.executed:
+                self.venue.amend("me", BTC.symbol, order.order_id, None, order.side, order.price, qty, self.now)
+                self.collect()
 
     def fund(self) -> None:
         self.venue.settle_funding("BTCUSDT", D(self.random.choice(("0.0001", "-0.0003"))), self.now)
@@ -185,11 +197,17 @@ class Trial(Pit):
             elif isinstance(intent, Replan):
                 self.is_plan_due = True
             else:
-                self.wire.append(intent)
+                self.send(intent)
             if self.random.random() < 0.002:
                 self.log.append(f"killed after {i + 1} of {len(intents)} intents")
                 self.kill()
                 return
+
+    def send(self, intent: Intent) -> None:
+        """As a gateway does: a placement that is under way does not leave twice."""
+        waiting = {each.cid for each in self.wire if isinstance(each, Place)}
+        if not (isinstance(intent, Place) and intent.cid in waiting):
+            self.wire.append(intent)
 
     def commit(self) -> None:
         self.saved = self.engine.checkpoint()
@@ -300,6 +318,19 @@ class Trial(Pit):
         strategy = Grid.unpack(kept.strategy, "abcd", 7)
         self.engine = self.make_engine("abcd", 7, BTC, checkpoint=kept, strategy=strategy)
         self.recover()
+
+    def revive(self) -> None:
+        """A session breaks and is built again beside a gateway that lives: what was sent is still under way."""
+        if not self.saved or not self.engine.status.is_live:
+            return
+        self.revivals += 1
+        self.is_plan_due = False
+        self.inbox.clear()
+        kept = Engine.read(self.saved)
+        strategy = Grid.unpack(kept.strategy, "abcd", 7)
+        self.engine = self.make_engine("abcd", 7, BTC, checkpoint=kept, strategy=strategy)
+        self.is_up = True
+        self.ask()
 
     def drop_line(self) -> None:
         """The line breaks: what was on it is lost, requests under way become uncertain."""

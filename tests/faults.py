@@ -76,11 +76,12 @@ class ReusesNames(_Twisted):
         grid._closed = wrong
 
 
-class NeverTurns(_Twisted):
-    """The turn is not advanced when an order is filled."""
+class NeverTurns(ReusesNames):
+    """The turn is not advanced when an order is filled, nor when it ends otherwise."""
 
     @staticmethod
     def twist(grid):
+        ReusesNames.twist(grid)
         right = grid._filled
 
         def wrong(fill: Filled):

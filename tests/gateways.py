@@ -126,7 +126,8 @@ class Trader:
             "counted_trades": frozenset(),
         }
         fields |= changes
-        return SnapshotRequest(**{"since_funding": fields["since_time"]} | fields)
+        fields = {"since_funding": fields["since_time"], "is_first": not fields["since_trade"]} | fields
+        return SnapshotRequest(**fields)
 
 
 class Gate:

@@ -172,6 +172,10 @@ class Working(Struct, frozen=True):
     """Creation time."""
 
 
+class Delisted(Event, frozen=True):
+    """The venue does not know the instrument any more: nothing of it rests, and nothing of it can be read."""
+
+
 class Snapshot(Event, frozen=True):
     """The venue's whole truth about one bot's instrument, read consistently (architecture §5).
 
@@ -181,7 +185,8 @@ class Snapshot(Event, frozen=True):
     orders: tuple[Working, ...]
     """Every resting order on the instrument, foreign ones too."""
     over: tuple[Closed, ...]
-    """Orders of this bot found to be over and not wholly filled."""
+    """Orders of this bot found to be over; wholly filled ones too, as EXPIRED: a hand may have made them smaller than
+    the bot believes, and what is then missing may be asked for again."""
     absent: frozenset[ClientOrderId]
     """Names that were asked about and that the venue does not know. Never one whose request is still under way:
     waiting for budget, or sent and unanswered."""

@@ -68,6 +68,10 @@ class Rejected(TradingError):
         self.reason = reason
 
 
+class NotListed(TradingError):
+    """The venue does not know the instrument any more, whatever rested there is gone with it."""
+
+
 class Broken(TradingError):
     """Something is wrong that waiting will not mend."""
 
@@ -278,9 +282,9 @@ class SnapshotRequest(Struct, frozen=True):
     install: str
     bot: int
     since_trade: int
-    """The floor: trades up to this id are counted. 0 with no counted trade."""
+    """The floor: trades up to this id are counted or not ours. 0 with no counted trade."""
     since_time: int
-    """Start of reading when there is no floor (the STARTING time), and for orders, ms."""
+    """Start of reading for orders and, where `is_first`, for trades, ms."""
     since_funding: int
     """Start of reading for funding, ms: before `since_time` where a position was kept while the bot was stopped."""
     expected: tuple[ClientOrderId, ...]
@@ -291,6 +295,9 @@ class SnapshotRequest(Struct, frozen=True):
     """The counted position."""
     counted_trades: frozenset[int]
     """Trade ids above the floor that are counted already."""
+    is_first: bool
+    """Whether no trade was settled since the bot's start: then only those from `since_time` on matter, and of those
+    between the floor and that time the venue may have forgotten some."""
 
 
 class Glance(Struct, frozen=True):

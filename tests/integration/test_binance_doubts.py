@@ -18,15 +18,15 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tests.gateways import SYMBOL, Bench, Trader, inside, name
 from tests.integration.test_binance_faults import Calls, by, logged_on, with_ed25519
-from tests.sandboxes import now
+from tests.sandboxes import Client, now
 from trading.gateways.binance import history, orders, rest, wire
 from trading.gateways.binance.rest import Clock, Rest
 from trading.gateways.binance.signing import Signer
 from trading.gateways.binance.streams import Stream
 from trading.gateways.limiter import Limiter
 from trading.messages import Accepted, CancelRefused, Closed, Event, Filled, Quote, Reason, Refused, Uncertain
-from trading.model import Side, StopStatus
-from trading.ports import Credentials, Disconnected, RateLimited, Rejected, TradingError
+from trading.model import MarginMode, Side, StopStatus
+from trading.ports import Credentials, Disconnected, NotListed, RateLimited, Rejected, TradingError
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -534,3 +534,47 @@ async def test_what_a_killed_process_sent_last_may_arrive_while_its_successor_re
     found = await alive.gateway.snapshot(alive.request(expected=(name(1),), since_time=before))
     assert [order.cid for order in found.orders] == [name(1)]
     assert found.absent == frozenset()
+
+
+# --------------------------------------------------------------------------- what others do to a bot
+
+
+async def test_an_order_that_a_hand_changed_is_in_doubt_until_it_is_read(bench: Bench, trader: Trader) -> None:
+    trader.place(name(1), Side.BUY, "64000.0", "0.010")
+    await trader.hear(Accepted, name(1))
+    async with aiohttp.ClientSession() as http:
+        hand = Client(http, bench.sandbox.port, "key", "secret")
+        change = {"symbol": SYMBOL, "side": "BUY", "quantity": "0.005", "price": "64100"}
+        await hand.signed("PUT", "/fapi/v1/order", origClientOrderId=str(name(1)), **change)
+    assert (await trader.hear(Uncertain)).cid == name(1)
+    asked = {"expected": (name(1),), "counted": {str(name(1)): Decimal(0)}}
+    [order] = (await trader.gateway.snapshot(trader.request(**asked))).orders
+    assert (order.price, order.qty) == (Decimal(64_100), Decimal("0.005"))
+    await bench.move("64050.0")
+    await trader.hear(Filled, name(1))
+    found = await trader.gateway.snapshot(trader.request(**asked))
+    assert [(end.cid, end.executed) for end in found.over] == [(name(1), Decimal("0.005"))]
+
+
+async def test_a_liquidation_that_nobody_heard_of_is_read_with_its_fee(bench: Bench, trader: Trader) -> None:
+    await trader.gateway.prepare(SYMBOL, 50, MarginMode.ISOLATED)
+    trader.market_order(name(1), Side.BUY, "0.100")
+    await trader.hear(Filled, name(1))
+    await trader.gateway.close()
+    await bench._post("/sandbox/market", {"mark": {"symbol": SYMBOL, "price": "50000"}})
+    again = await bench.connected()
+    found = await again.gateway.snapshot(trader.request())
+    assert [each.client_id.partition("-")[0] for each in found.foreign] == ["autoclose"]
+    [row] = [row for row in bench.sandbox.exchange.venue.trades("key") if row.client_id.startswith("autoclose")]
+    assert found.foreign[0].fee == row.fee > 0
+
+
+async def test_a_symbol_that_is_listed_no_more_is_told_apart_from_a_passing_no(bench: Bench, trader: Trader) -> None:
+    exchange = bench.sandbox.exchange
+    assert exchange._cached, "exchangeInfo as it was, which lists it"
+    del exchange.rules[SYMBOL]
+    with pytest.raises(Rejected, match="-1121"):
+        await trader.gateway.snapshot(trader.request())
+    exchange._cached.clear()
+    with pytest.raises(NotListed):
+        await trader.gateway.snapshot(trader.request())

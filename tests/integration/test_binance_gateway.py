@@ -355,7 +355,7 @@ async def storm_of_fills(bench: Bench, trader: Trader) -> None:
             assert found.position.qty == sum((fill.qty for fill in found.fills), Decimal(0))
             assert filled | resting == set(expected), "nothing is lost between the lists"
             assert not found.absent
-            assert not found.over
+            assert {over.cid for over in found.over} <= filled, "nothing ended but what was filled"
         return good
 
     reading = asyncio.create_task(read())

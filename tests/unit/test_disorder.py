@@ -73,6 +73,7 @@ def test_a_fill_of_an_earlier_closing_order_uses_up_no_later_name():
     pit.engine.handle(Closed(pit.now, name(Role.CLOSE, 0), Reason.EXPIRED, D(0)))
     pit.engine.handle(filled(pit, Role.CLOSE, 0, 9001, Side.SELL, "65000", "0.010", maker=False))
     assert pit.engine.kept.close_turn == 1
+    pit.engine.handle(Tick(pit.now + 6_000))
     assert pit.engine.orders[Role.CLOSE].cid.turn == 1
 
 

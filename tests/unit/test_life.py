@@ -372,6 +372,23 @@ def test_a_close_that_is_refused_again_and_again_is_told():
     assert pit.engine.status is Status.STOPPING
 
 
+def test_closing_orders_that_find_nobody_are_not_sent_without_end():
+    pit = Pit(plan(Direction.LONG))
+    pit.start()
+    sent = []
+    pit.carry_out(pit.engine.handle(Stop(pit.now, close=True)))
+    for _, event in pit.broker.take():
+        sent += pit.engine.handle(event)
+    for second in range(25):
+        orders = [intent for intent in sent if isinstance(intent, Place)]
+        if len(orders) > second // 5:
+            assert pit.engine.handle(Closed(pit.now, orders[-1].cid, Reason.EXPIRED, D(0))) == []
+        pit.now += 1_000
+        sent += pit.engine.handle(Tick(pit.now))
+    assert [intent.cid.turn for intent in sent if isinstance(intent, Place)] == [0, 1, 2, 3, 4, 5]
+    assert [n.values["reason"] for n in pit.notices if n.kind is NoticeKind.ERROR] == ["expired"]
+
+
 def test_foreign_trades_count_once_and_only_while_live():
     pit = Pit(neutral())
     trade = Foreign(pit.now, 3, Side.BUY, D(65000), D("0.01"), "web_1")

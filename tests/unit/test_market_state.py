@@ -164,7 +164,7 @@ class TestBroker:
         for name in ("web_2", str(NAME), str(ClientOrderId("abcd", 8, 0, 0))):
             venue.cancel("a", BTC, None, name, 3)
         expected = (NAME, replace(NAME, turn=1))
-        snap = broker.snapshot(SnapshotRequest(BTC, "abcd", 7, 0, 0, 0, expected, {}, D(0), frozenset()), 4)
+        snap = broker.snapshot(SnapshotRequest(BTC, "abcd", 7, 0, 0, 0, expected, {}, D(0), frozenset(), True), 4)
         assert [(order.client_id, order.cid) for order in snap.orders] == [("web_1", None)]
         assert [end.cid for end in snap.over] == [NAME]
         assert snap.absent == {replace(NAME, turn=1)}

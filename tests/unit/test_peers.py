@@ -76,7 +76,7 @@ def test_no_answer_and_the_order_never_came_is_placed_once_the_venue_has_said_so
     pit.broker.take()
     pit.engine.strategy.state.slots[4].turn = 1
     fresh = msgspec.structs.replace(order.cid, turn=1)
-    order.cid, order.status = fresh, OrderStatus.SENT
+    order.cid, order.status, order.order_id = fresh, OrderStatus.SENT, 0
     pit.handle(Uncertain(pit.now, fresh))
     pit.settle()
     assert len(pit.resting()) == 10

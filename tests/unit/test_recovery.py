@@ -13,6 +13,7 @@ from trading.core.venue import OrderRequest
 from trading.messages import (
     Accepted,
     Begin,
+    Delisted,
     Disconnected,
     Edit,
     Filled,
@@ -156,6 +157,168 @@ def test_a_refusal_of_an_order_that_was_accepted_does_not_make_it_forgotten(stat
 
 
 # ------------------------------------------------------------------ a person's hand on the exchange
+
+
+def held(pit: Pit) -> None:
+    """Readings disagreed: the bot says that it is paused, and its orders rest."""
+    pit.start()
+    pit.engine.is_synced = False
+    pit.handle(Pause(pit.now, "reads_disagree"))
+    assert len(pit.resting()) == 10
+    pit.now += 5_000
+
+
+@pytest.mark.parametrize(("cancelled", "status"), [(1, Status.RUNNING), (3, Status.PAUSED)])
+def test_what_a_person_cancels_while_readings_disagree_is_not_placed_again(cancelled, status):
+    pit = Pit(neutral())
+    held(pit)
+    for order in pit.resting()[:cancelled]:
+        pit.venue.cancel("me", BTC.symbol, order.order_id, None, pit.now)
+    pit.broker.take()
+    pit.snapshot()
+    pit.settle()
+    assert pit.engine.status is status
+    assert len(pit.resting()) == (10 - cancelled if status is Status.RUNNING else 0)
+    if status is Status.PAUSED:
+        assert pit.engine.kept.reason == "cancelled_elsewhere"
+
+
+def test_a_trade_by_hand_while_readings_disagree_pauses_for_itself():
+    pit = Pit(neutral())
+    held(pit)
+    trade_by_hand(pit, Side.BUY, "0.010")
+    pit.broker.take()
+    pit.snapshot()
+    pit.settle()
+    assert (pit.engine.status, pit.engine.kept.reason, pit.resting()) == (Status.PAUSED, "foreign_trade", [])
+
+
+def change_by_hand(pit: Pit, slot: int, price: str, qty: str) -> None:
+    order = next(each for each in pit.resting() if each.client_id == str(pit.engine.orders[slot].cid))
+    pit.venue.amend("me", BTC.symbol, order.order_id, None, order.side, D(price), D(qty), pit.now)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize(("price", "qty"), [("64000", "0.005"), ("63500", "0.010"), ("64000", "0.020")])
+def test_an_order_that_a_hand_changed_is_put_right(is_told, price, qty):
+    pit = Pit(neutral())
+    pit.start()
+    change_by_hand(pit, 4, price, qty)
+    if not is_told:
+        pit.broker.take()
+        pit.snapshot()
+    pit.settle()
+    resting = {each.client_id: (each.price, each.qty) for each in pit.resting()}
+    assert resting["tabcd.7.4.1"] == (D(64000), D("0.010"))
+    assert len(resting) == 10
+    pit.check()
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("dies", [False, True])
+def test_an_order_that_a_hand_made_smaller_and_that_filled_is_made_up_for(is_told, dies):
+    pit = Pit(neutral())
+    pit.start()
+    saved = pit.engine.checkpoint()
+    change_by_hand(pit, 4, "64000", "0.005")
+    pit.venue.reach(BTC.symbol, D("63900"), pit.now)
+    if not is_told:
+        pit.broker.take()
+    if dies:
+        pit.restart(saved)
+    else:
+        pit.snapshot()
+    pit.settle()
+    pit.walk("64500")
+    resting = {each.client_id: each.qty for each in pit.resting()}
+    assert resting["tabcd.7.4.1"] == D("0.005"), "what is missing of the lot"
+    pit.check()
+
+
+def test_an_order_that_a_hand_made_smaller_and_that_fills_while_it_is_cancelled_leaves_its_name_used():
+    pit = Pit(neutral())
+    pit.start()
+    change_by_hand(pit, 4, "64000", "0.005")
+    pit.broker.take()
+    snap = pit.broker.snapshot(pit.engine.request(), pit.now)
+    cancels = pit.engine.handle(snap)
+    assert [i.cid.slot for i in cancels] == [4]
+    pit.venue.reach(BTC.symbol, D("63900"), pit.now)
+    pit.carry_out(cancels)
+    pit.settle()
+    pit.walk("64500")
+    assert {each.client_id: each.qty for each in pit.resting()}["tabcd.7.4.1"] == D("0.005")
+    names = [each.client_id for each in pit.venue.all_orders("me")]
+    assert len(names) == len(set(names))
+    pit.check()
+
+
+def test_trades_of_others_that_the_venue_has_forgotten_by_the_next_start_are_not_missed():
+    pit = Pit(neutral())
+    pit.start()
+    pit.walk("63900")
+    pit.handle(Stop(pit.now, close=True))
+    pit.settle()
+    for side in (Side.BUY, Side.SELL):
+        pit.now += 1000
+        trade_by_hand(pit, side, "0.010", f"web_{side.value}")
+    pit.broker.take()
+    pit.walk("65000")
+    pit.now += 120 * 86_400_000
+    pit.begin()
+    pit.engine.handle(Start(pit.now))
+    asked = pit.engine.request()
+    assert asked.is_first
+    assert asked.since_trade > 0
+    snap = pit.broker.snapshot(asked, pit.now)
+    assert (snap.foreign, pit.engine.ledger.books.foreign) == ((), 0)
+    pit.quote()
+    pit.carry_out(pit.engine.handle(snap))
+    pit.settle()
+    pit.walk("63900")
+    pit.snapshot()
+    assert not pit.engine.request().is_first, "a trade of this run is settled"
+    assert pit.engine.status is Status.RUNNING
+    assert pit.engine.ledger.position == pit.position() == D("0.010")
+
+
+def test_an_order_that_was_acknowledged_a_moment_ago_is_not_believed_to_be_unknown():
+    pit = Pit(neutral())
+    pit.start()
+    order = pit.engine.orders[4]
+    for later, intent in ((0, None), (4_000, Place)):
+        pit.now += later
+        snap = pit.broker.snapshot(pit.engine.request(), pit.now)
+        resting = tuple(each for each in snap.orders if each.cid != order.cid)
+        snap = msgspec.structs.replace(snap, orders=resting, absent=frozenset({order.cid}))
+        found = [type(each) for each in pit.engine.handle(snap)]
+        assert found == ([intent] if intent else [])
+
+
+@pytest.mark.parametrize("status", sorted(LIVE - {Status.STARTING}, key=lambda s: s.value))
+def test_a_bot_whose_instrument_is_listed_no_more_is_over(status):
+    pit = in_status(status)
+    pit.notices.clear()
+    pit.engine.handle(Disconnected(pit.now))
+    assert pit.engine.handle(Delisted(pit.now)) == []
+    assert pit.engine.status is (Status.STOPPED if status is Status.WAITING else Status.FAILED)
+    assert (pit.engine.kept.reason, pit.engine.orders) == ("delisted", {})
+    told = NoticeKind.ERROR if status is Status.WAITING else NoticeKind.FAILED
+    assert [(n.kind, n.values["reason"]) for n in pit.notices] == [(told, "delisted")]
+
+
+def test_what_a_broken_session_left_under_way_is_waited_for():
+    pit = Pit(neutral())
+    pit.start()
+    kept = Engine.read(pit.engine.checkpoint())
+    cid = pit.engine.orders[4].cid
+    pit.engine = Engine("abcd", 7, BTC, checkpoint=kept, strategy=Grid.unpack(kept.strategy, "abcd", 7))
+    snap = pit.broker.snapshot(pit.engine.request(), pit.now)
+    orders = tuple(each for each in snap.orders if each.cid != cid)
+    assert pit.engine.handle(msgspec.structs.replace(snap, orders=orders)) == []
+    assert pit.engine.orders[4].status is OrderStatus.DOUBT
+    pit.handle(Tick(pit.now + 2_000))
+    assert pit.engine.orders[4].status is OrderStatus.WORKING
 
 
 @pytest.mark.parametrize(("by_hand", "closed"), [("0.050", "0"), ("0.070", "0"), ("0.020", "0.030")])
@@ -311,6 +474,7 @@ def test_a_venue_that_knows_but_one_of_our_orders_has_not_forgotten_us():
     pit = Pit(neutral())
     pit.start()
     rested = pit.engine.kept.rested
+    pit.now += 5_000
     snap = pit.broker.snapshot(pit.engine.request(), pit.now)
     orders = tuple(each for each in snap.orders if each.cid != rested)
     snap = msgspec.structs.replace(snap, orders=orders, absent=frozenset({rested}))

@@ -28,7 +28,7 @@ from trading.messages import (
     Tick,
 )
 from trading.model import Direction
-from trading.ports import Broken, Disagree, RateLimited, Record, Recorder, SnapshotRequest, TradingError
+from trading.ports import Broken, Disagree, NotListed, RateLimited, Record, Recorder, SnapshotRequest, TradingError
 from trading.strategies.grid import GridPlan
 
 
@@ -112,6 +112,20 @@ class Life:
     def move(self, price: str) -> None:
         self.pit.now += 1_000
         self.pit.venue.reach("BTCUSDT", D(price), self.pit.now)
+
+
+async def test_a_bot_whose_instrument_is_listed_no_more_ends_and_so_does_its_reading():
+    life = Life()
+    await life.begin()
+    over = []
+    life.session.on_over = lambda: over.append(life.pit.engine.status)
+    life.session.feed(Disconnected(life.pit.now))
+    life.venue.trouble = NotListed("gone")
+    async with asyncio.timeout(5):
+        await life.read()
+    assert over == [Status.FAILED]
+    with pytest.raises(Broken):
+        await life.session.do(Stop(life.pit.now))
 
 
 async def test_a_quote_that_came_while_the_bot_was_read_releases_what_waited_for_it():

@@ -365,7 +365,7 @@ def translator(rate: Decimal | None = None) -> Translator:
         ({"x": "CANCELED", "X": "CANCELED", "z": "0.004"}, Closed(1000, CID, Reason.CANCELLED, Decimal("0.004"))),
         ({"x": "EXPIRED", "X": "EXPIRED_IN_MATCH"}, Closed(1000, CID, Reason.EXPIRED, Decimal(0))),
         ({"x": "EXPIRED", "X": "EXPIRED", "er": "5"}, Closed(1000, CID, Reason.LIQUIDATED, Decimal(0))),
-        ({"x": "AMENDMENT"}, None),
+        ({"x": "AMENDMENT"}, Uncertain(1000, CID)),
         ({"x": "SOMETHING_NEW"}, None),
         ({"c": "web_1"}, None),
         (

@@ -26,6 +26,7 @@ from trading.messages import (
     Reason,
     Refused,
     Snapshot,
+    Uncertain,
     Working,
 )
 from trading.model import ZERO, ClientOrderId, Position
@@ -91,7 +92,8 @@ class Broker:
             if isinstance(intent, Cancel):
                 self.venue.cancel(self.account, intent.symbol, None, name, now)
             else:
-                self.venue.amend(self.account, intent.symbol, None, name, intent.side, intent.price, intent.qty, now)
+                to = (intent.side, intent.price, intent.qty)
+                self.venue.amend(self.account, intent.symbol, None, name, *to, now, modify_id=name)
         except VenueError as error:
             self._answers.append((intent.symbol, CancelRefused(now, intent.cid, error.code, error.text)))
 
@@ -122,8 +124,8 @@ class Broker:
             return filled(trade, cid) if cid is not None else foreign(trade)
         if cid is None or update.execution is _NEW:
             return None
-        if update.execution not in (Execution.CANCELED, Execution.EXPIRED):
-            return None
+        if update.execution is Execution.AMENDMENT:
+            return None if order.modify_id == name else Uncertain(order.updated, cid)  # somebody else's
         return ended(order, cid, update.expiry_reason)
 
     def snapshot(self, request: SnapshotRequest, now: int) -> Snapshot:
@@ -137,7 +139,7 @@ class Broker:
         return Snapshot(
             now,
             tuple(working(order) for order in venue.open_orders(self.account, symbol)),
-            tuple(ended(order, cid) for cid, order in known.items() if _ended_since(order, request.since_time)),
+            tuple(ended(order, cid) for cid, order in known.items() if _has_ended(order, cid, request)),
             frozenset(cid for cid in request.expected if cid not in known),
             tuple(filled(trade, cid) for trade, cid in new if cid is not None),
             tuple(foreign(trade) for trade, cid in new if cid is None),
@@ -161,12 +163,11 @@ def _ours(name: str, request: SnapshotRequest) -> ClientOrderId | None:
 
 
 def _is_asked_for(trade: Trade, request: SnapshotRequest) -> bool:
-    return trade.trade_id > request.since_trade and (trade.time >= request.since_time or bool(request.since_trade))
+    return trade.trade_id > request.since_trade and (trade.time >= request.since_time or not request.is_first)
 
 
-def _ended_since(order: Order, time: int) -> bool:
-    """Whether it is over, and not wholly filled."""
-    return not order.is_open and order.status is not OrderState.FILLED and order.updated >= time
+def _has_ended(order: Order, cid: ClientOrderId, request: SnapshotRequest) -> bool:
+    return not order.is_open and (order.updated >= request.since_time or cid in request.expected)
 
 
 def filled(trade: Trade, cid: ClientOrderId) -> Filled:

@@ -31,6 +31,10 @@ class Checkpoint(Struct):
     transition: int = 0
     started: int = 0
     """When the present run began, ms."""
+    compared: int = 0
+    """When the start command came, ms: the venue's position was the ledger's then, whatever had been traded before."""
+    floor: int = 0
+    """The ledger's floor at that time: while it has not moved, the venue may have forgotten trades above it."""
     read_from: int = 0
     """Trades and fundings before this were settled by a Snapshot, ms."""
     held_from: int = 0

@@ -18,14 +18,15 @@ import msgspec
 
 from trading.core import execution, life, market, placing, recovery, refusal
 from trading.core.checkpoint import Checkpoint
-from trading.core.recovery import ORDERS_UNKNOWN, READS_DISAGREE
-from trading.core.state import OpeningStrategy, State
+from trading.core.recovery import ORDERS_UNKNOWN
+from trading.core.state import READS_DISAGREE, OpeningStrategy, State
 from trading.messages import (
     Accepted,
     Begin,
     CancelRefused,
     Closed,
     Command,
+    Delisted,
     Disconnected,
     Edit,
     Event,
@@ -67,6 +68,7 @@ HANDLERS: dict[type, Callable[[State, Any], None]] = {
     Funding: execution.on_funding,
     Snapshot: recovery.on_snapshot,
     Disconnected: recovery.on_disconnected,
+    Delisted: recovery.on_delisted,
     Start: life.on_start,
     Begin: life.on_begin,
     Fail: life.on_fail,

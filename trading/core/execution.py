@@ -6,7 +6,18 @@ from trading.core import life, placing
 from trading.core.lifecycle import Status
 from trading.core.orders import Order, OrderStatus
 from trading.core.state import State
-from trading.messages import Accepted, CancelRefused, Closed, Filled, Foreign, Funding, NoticeKind, Reason, Uncertain
+from trading.messages import (
+    Accepted,
+    CancelRefused,
+    Closed,
+    Filled,
+    Foreign,
+    Funding,
+    NoticeKind,
+    Reason,
+    Refused,
+    Uncertain,
+)
 from trading.model import ZERO, Role, Slot
 from trading.ports import Booked
 
@@ -57,10 +68,18 @@ def count(state: State, fill: Filled) -> list[Slot]:
     changed = _step(state, key, fill)
     state.fills.append(fill)
     state.booked.append(Booked(books.matched - matched, books.pairs - pairs))
-    if order is not None and ended is not None:
+    if order is not None:
         # only now: the fill must reach the strategy before the end that waited for it
-        changed += end(state, order, ended)
+        if ended is None and key is not _CLOSE and order.executed >= order.qty and _is_wanted(state, fill):
+            ended = Closed(fill.time, fill.cid, Reason.EXPIRED, order.executed)  # a hand had made it smaller
+        if ended is not None:
+            changed += end(state, order, ended)
     return changed
+
+
+def _is_wanted(state: State, fill: Filled) -> bool:
+    """Whether the strategy does not take the order of `fill` for over."""
+    return state.strategy is not None and state.strategy.turn(fill.cid.slot) <= fill.cid.turn
 
 
 def _fill(state: State, order: Order, fill: Filled) -> Closed | None:
@@ -125,7 +144,8 @@ def on_closed(state: State, event: Closed) -> None:
 
 def judge(state: State, order: Order, event: Closed) -> Closed:
     """An order cancelled though we did not ask was cancelled by somebody else."""
-    asked = order.status is OrderStatus.CANCELLING or not state.is_active or event.time < state.kept.resumed
+    is_ours = not (state.is_active or state.is_held)  # whoever is neither cancels everything
+    asked = order.status is OrderStatus.CANCELLING or is_ours or event.time < state.kept.resumed
     if event.reason is Reason.CANCELLED and not asked and order.status is not OrderStatus.DOUBT:
         return Closed(event.time, event.cid, Reason.CANCELLED_ELSEWHERE, event.executed)
     return event
@@ -137,13 +157,16 @@ def end(state: State, order: Order, event: Closed) -> list[Slot]:
     state.drop(key)
     if key is Role.CLOSE:
         next_close(state, event.cid.turn + 1)
+        if not order.executed:
+            life.not_closed(state, Refused(event.time, event.cid, event.reason))
         return [Role.CLOSE]
     changed = list(state.strategy.step(event)) if state.strategy is not None else []
     if event.reason is Reason.CANCELLED_ELSEWHERE:
         state.teller.waiting(key, order, event.reason, event.time)
         recent = [time for time in state.cancelled_elsewhere if event.time - time < 60_000]
         state.cancelled_elsewhere = [*recent, event.time]
-        if len(state.cancelled_elsewhere) >= CANCEL_STORM and state.status is Status.RUNNING:
+        may_pause = state.status is Status.RUNNING or state.is_held
+        if len(state.cancelled_elsewhere) >= CANCEL_STORM and may_pause:
             life.pause(state, Reason.CANCELLED_ELSEWHERE.value)
     elif event.reason is Reason.LIQUIDATED:
         life.fail(state, CLOSURES["autoclose-"])
@@ -169,21 +192,20 @@ def on_doubt(state: State, event: CancelRefused | Uncertain) -> None:
 def on_foreign(state: State, event: Foreign) -> None:
     if not state.ledger.is_new(event.trade) or not state.status.is_live:
         return
+    if event.time < state.kept.compared:
+        return  # it is in the position that the start found
     state.moves += 1
-    is_of_before = event.time < state.kept.started
     failure = next((why for prefix, why in CLOSURES.items() if event.client_id.startswith(prefix)), None)
-    if failure is not None and not is_of_before:
+    if failure is not None:
         state.ledger.close(event)
         life.fail(state, failure)
         return
     books = state.ledger.books
     books.trades.add(event.trade)
     books.foreign += event.qty * event.side.sign
-    if is_of_before:
-        return  # the position of then was looked at before the start
     values = {"side": event.side.value, "price": event.price, "qty": event.qty, "client_id": event.client_id}
     state.teller.tell(NoticeKind.FOREIGN_TRADE, f"{event.trade}", state.now, **values)
-    if state.status in (Status.RUNNING, Status.STARTING):
+    if state.status in (Status.RUNNING, Status.STARTING) or state.is_held:
         life.pause(state, NoticeKind.FOREIGN_TRADE.value)
 
 

@@ -6,9 +6,26 @@ from trading.core import placing
 from trading.core.lifecycle import IllegalMove, Move, Status, after
 from trading.core.orders import OrderStatus
 from trading.core.state import PATIENCE, State
-from trading.messages import Begin, Edit, Fail, NoticeKind, Pause, PlaceAgain, Reason, Reset, Resume, Start, Stop
-from trading.model import Role
+from trading.messages import (
+    Begin,
+    Edit,
+    Fail,
+    NoticeKind,
+    Pause,
+    PlaceAgain,
+    Reason,
+    Refused,
+    Reset,
+    Resume,
+    Start,
+    Stop,
+)
+from trading.model import ZERO, Role
 
+RETRY = 5_000
+"""How long an order waits after a refusal that time may mend (margin, price band, an empty book), ms."""
+CLOSE_TRIES = 5
+"""So many closing orders in vain are told."""
 _RUNNING = Status.RUNNING
 # reading a member off its Enum is slow, and these are asked for at every event
 
@@ -32,6 +49,8 @@ def on_start(state: State, command: Start) -> None:
     move(state, Move.WAIT if waits else Move.START)
     kept.ending, kept.close = Move.STOPPED, command.close_first and bool(state.ledger.position)
     kept.first_started = kept.first_started or command.time
+    kept.compared, kept.floor = command.time, state.ledger.books.floor
+    state.ledger.books.foreign = ZERO
     _enter(state, command.time)
     if trigger is not None and waits:
         kept.trigger_side = 1 if mid < trigger else -1
@@ -41,11 +60,10 @@ def on_start(state: State, command: Start) -> None:
 
 
 def _enter(state: State, time: int) -> None:
-    """A run begins. A position that was kept goes on paying funding: it is counted from where it last was."""
-    kept = state.kept
-    kept.started = time
+    """A run begins. A position that was kept goes on paying funding: that is counted from where it last was."""
+    state.kept.started = time
     if not state.ledger.position:
-        kept.read_from = kept.held_from = time
+        state.kept.held_from = time
 
 
 def on_begin(state: State, command: Begin) -> None:
@@ -102,6 +120,14 @@ def wind_down(state: State, to: Move, close: bool, reason: str = "", ending: Mov
     state.asked = 0
     state.holds.release_all()
     placing.diff_all(state)
+
+
+def not_closed(state: State, why: Refused) -> None:
+    """A closing order was refused, or found an empty book: the next one waits; where it goes on so, it is told."""
+    state.holds.put(Role.CLOSE, why.reason, why.time + RETRY)
+    state.close_tries += 1
+    if state.close_tries >= CLOSE_TRIES:
+        state.teller.error(why)
 
 
 def fail(state: State, reason: str) -> None:

@@ -13,13 +13,26 @@ from trading.core import execution, life, placing
 from trading.core.lifecycle import Status
 from trading.core.orders import Order, OrderStatus
 from trading.core.state import State
-from trading.messages import Cancel, Closed, Disconnected, Filled, Foreign, Funding, Reason, Snapshot, Working
+from trading.messages import (
+    Cancel,
+    Closed,
+    Delisted,
+    Disconnected,
+    Fail,
+    Filled,
+    Foreign,
+    Funding,
+    Reason,
+    Snapshot,
+    Working,
+)
 from trading.model import ClientOrderId, OrderType, Role, Target
 from trading.ports import SnapshotRequest
 
 MARGIN = 60_000
 """How far before the last Snapshot the next one looks for orders and fundings, ms."""
-READS_DISAGREE = "reads_disagree"
+LAG = 3_000
+"""How long after the venue's own acknowledgement "no such order" proves nothing, ms: its reads may be behind."""
 ORDERS_UNKNOWN = "orders_unknown"
 
 Missed = Filled | Closed | Funding | Foreign
@@ -32,14 +45,16 @@ def request(state: State) -> SnapshotRequest:
     counted = {order.cid: order.executed for order in state.orders.values()}
     for cid, executed in _unremembered(state):
         counted.setdefault(cid, executed)
-    since = state.kept.read_from - MARGIN
+    kept = state.kept
+    since = kept.read_from - MARGIN
     return SnapshotRequest(
         symbol=state.instrument.symbol,
         install=state.install,
         bot=state.bot,
         since_trade=books.floor,
-        since_time=max(since, state.kept.started),
-        since_funding=max(since, state.kept.held_from),
+        since_time=max(since, kept.compared),
+        since_funding=max(since, kept.held_from),
+        is_first=books.floor == kept.floor,
         expected=tuple(counted),
         counted={str(cid): executed for cid, executed in counted.items()},
         position=books.position + books.foreign,
@@ -67,8 +82,21 @@ def on_disconnected(state: State, event: Disconnected) -> None:
     state.is_verified = False
 
 
+def on_delisted(state: State, event: Delisted) -> None:
+    """There is nothing to cancel and nothing to verify: the bot is over, with its books as they are."""
+    for key in list(state.orders):
+        state.forget(key)
+    state.strays.clear()
+    if state.status is Status.WAITING:
+        life.on_fail(state, Fail(event.time, "delisted"))
+        return
+    life.fail(state, "delisted")
+    state.is_synced = state.is_verified = True
+
+
 def on_snapshot(state: State, snap: Snapshot) -> None:
     """Unfold what was missed, adopt what rests, ask for the rest."""
+    sought = {cid for cid, _ in _unremembered(state) if state.mine(cid) is None}
     _unfold(state, snap)
     resting = {each.cid: each for each in snap.orders if each.cid is not None and _is_ours(state, each.cid)}
     if _is_forgotten(state, snap, resting):
@@ -80,11 +108,13 @@ def on_snapshot(state: State, snap: Snapshot) -> None:
     for cid, working in resting.items():
         if state.mine(cid) is None:
             _adopt(state, cid, working)
+    for cid in sought - resting.keys() - snap.absent:
+        _wait_for(state, cid)
     state.strays = {cid: since for cid, since in state.strays.items() if cid in resting}
     state.ledger.settle(snap.last_trade)
     state.kept.read_from = snap.time
     state.is_synced, state.is_cold = True, False
-    if state.status is Status.PAUSED and state.kept.reason == READS_DISAGREE:
+    if state.is_held:
         life.resume(state)
     state.is_verified = not resting and not state.orders
     placing.diff_all(state)
@@ -154,12 +184,23 @@ def _settle(state: State, order: Order, resting: Mapping[ClientOrderId, Working]
         if order.status is not OrderStatus.CANCELLING:
             order.status = OrderStatus.WORKING
         order.executed, order.order_id = working.executed, working.order_id
-    elif order.cid in snap.absent:
+        order.price, order.qty = working.price, working.qty  # which a hand may have changed
+    elif order.cid in snap.absent and not (order.order_id and snap.time - order.since < LAG):
         state.drop(order.cid.slot)
     elif order.status not in (OrderStatus.DRAINING, OrderStatus.SENT):
         # neither resting nor over nor unknown to the venue: it changed while it was read
         order.since = state.now
         state.doubt(order)
+
+
+def _wait_for(state: State, cid: ClientOrderId) -> None:
+    """An order that this process did not send, is still wanted, and of which the gateway does not say that there is
+    none: it is under way, sent by a session that broke."""
+    assert state.strategy is not None
+    wish = placing.closing(state) if cid.slot is Role.CLOSE else state.strategy.wish(cid.slot)
+    if isinstance(wish, Target) and wish.cid == cid and cid.slot not in state.orders:
+        state.orders[cid.slot] = Order(cid, wish.side, wish.price, wish.qty, wish.type, since=state.now)
+        state.doubt(state.orders[cid.slot])
 
 
 def _adopt(state: State, cid: ClientOrderId, working: Working) -> None:

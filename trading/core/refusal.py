@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from trading.core import life
+from trading.core.life import RETRY
 from trading.core.lifecycle import Status
 from trading.core.orders import Order, OrderStatus
 from trading.core.state import PATIENCE, State
 from trading.messages import Reason, Refused
 from trading.model import Role, Slot
 
-RETRY = 5_000
-"""How long a slot waits after a refusal that time may mend (margin, price band), ms."""
 LONG_RETRY = 60_000
 """How long after one that is the venue's rule."""
-CLOSE_TRIES = 5
-"""So many refused closing orders are told."""
 
 
 def on_refused(state: State, event: Refused) -> None:
@@ -46,10 +43,8 @@ def _refused_for_good(state: State, key: Slot, order: Order, event: Refused) -> 
     """A refusal that the next second will not mend."""
     state.holds.put(key, event.reason, event.time + RETRY)
     if key is Role.CLOSE:
-        state.close_tries += 1
+        life.not_closed(state, event)
         state.reconcile()
-        if state.close_tries >= CLOSE_TRIES:
-            state.teller.error(event)
     elif key is Role.OPEN:
         state.teller.error(event)
         if state.status is Status.STARTING:

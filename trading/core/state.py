@@ -15,6 +15,8 @@ from trading.messages import Edit, Filled, Intent, PlaceAgain, Quote, Reason, Re
 from trading.model import ZERO, ClientOrderId, Instrument, Side, Slot
 from trading.ports import Booked, Strategy
 
+READS_DISAGREE = "reads_disagree"
+"""Why a bot pauses that cannot be read: its orders stay as they are until a reading agrees."""
 PATIENCE = 1_000
 """How long a doubt or a missing fill may last before a Snapshot is asked for, ms."""
 _RUNNING = Status.RUNNING
@@ -117,6 +119,11 @@ class State:
             or (status is Status.STARTING and not self.kept.close)
             or (status is Status.PAUSED and self.kept.reason == Reason.INITIAL_ORDER.value)
         )
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it paused because readings disagree: nothing was cancelled, the next that agrees resumes it."""
+        return self.kept.status is Status.PAUSED and self.kept.reason == READS_DISAGREE
 
     @property
     def winds_down(self) -> bool:

@@ -203,6 +203,8 @@ class PaperGateway:
     def send(self, intent: Intent) -> None:
         """Returns at once; the answer is an event."""
         if isinstance(intent, Place):
+            if intent.cid in self._waiting:
+                return
             self._waiting.append(intent.cid)
         self._intents.put_nowait(intent)
 

@@ -16,8 +16,8 @@ import structlog
 
 from trading.core.engine import ORDERS_UNKNOWN, READS_DISAGREE, Engine
 from trading.core.lifecycle import IllegalMove, Status
-from trading.messages import Command, Disconnected, Event, Intent, Mark, Pause, Quote, Reconcile, Replan, Tick
-from trading.ports import Broken, Disagree, Gateway, Journal, RateLimited, Record, TradingError
+from trading.messages import Command, Delisted, Disconnected, Event, Intent, Mark, Pause, Quote, Reconcile, Replan, Tick
+from trading.ports import Broken, Disagree, Gateway, Journal, NotListed, RateLimited, Record, TradingError
 
 log = structlog.get_logger("session")
 
@@ -242,6 +242,10 @@ class Session:
                     continue
                 self._thaw(cold, epoch)
                 await self._disagreed(error)
+                return
+            except NotListed:
+                self._frozen = False
+                self.feed(Delisted(self.gateway.now()))
                 return
             except RateLimited as error:
                 self._thaw(cold, epoch)

@@ -93,6 +93,7 @@ CODES: dict[int, Meaning] = dict(
     ]
 )
 UNKNOWN_ORDER = frozenset({-2011, -2013})
+BAD_SYMBOL = -1121
 MENDABLE = {
     -2014: "key_refused",
     -2015: "key_refused",

@@ -66,6 +66,8 @@ class Translator:
             expiry = "0" if order.expiry is UNSET else order.expiry
             self._parsed.pop(order.client_id, None)
             return Closed(order.time, cid, end_of(order.execution, expiry), order.executed)
+        if order.execution == "AMENDMENT":  # by hand, for we amend nothing: a Snapshot tells what it is now
+            return Uncertain(order.time, cid)
         return None
 
     def _fill(self, cid: ClientOrderId, order: wire.OrderUpdate) -> Event:

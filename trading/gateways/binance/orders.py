@@ -76,6 +76,8 @@ class Orders:
         self._born = time.monotonic()
         self._doubted: dict[str, float] = {}
         """Until when (loop time, s) a placement that nobody knows of may still be executed, by name."""
+        self._out: set[ClientOrderId] = set()
+        """Placements that wait or have no answer yet."""
         self._untimely: list[tuple[Request, wire.Fault]] = []
         """What was refused because our clock is wrong, and not told yet."""
 
@@ -83,8 +85,13 @@ class Orders:
 
     def send(self, intent: Request) -> None:
         """Put `intent` on the socket now, or in the queue when a budget or an earlier intent stands before it."""
-        if isinstance(intent, Cancel) and self._withdraw(intent):
-            return
+        if isinstance(intent, Cancel):
+            if self._withdraw(intent):
+                return
+        elif intent.cid in self._out:
+            return  # asked for by a session that broke: the answer is for whoever trades under the name now
+        else:
+            self._out.add(intent.cid)
         if self._queue or (wait := self._wait(intent)):
             if not self._queue and wait > LONGEST_WAIT:
                 self._unsent(intent)
@@ -102,6 +109,11 @@ class Orders:
         untimely = [intent for intent, _ in self._untimely]
         out = [*waiting, *sent, *self.courier.under_way(), *untimely]
         return frozenset(intent.cid for intent in out if isinstance(intent, Place))
+
+    def _tell(self, symbol: str, event: Event) -> None:
+        if isinstance(event, Accepted | Refused | Uncertain):
+            self._out.discard(event.cid)
+        self._emit(symbol, event)
 
     def lag(self, names: Iterable[str], since: int) -> float:
         """How long, s, the venue's not knowing these names proves nothing; none was sent before `since`, ms.
@@ -219,7 +231,7 @@ class Orders:
         if isinstance(intent, Place):
             since = asyncio.get_running_loop().time() if sent is None else sent
             self._doubted[str(intent.cid)] = since + VALID
-        self._emit(intent.symbol, Uncertain(self._clock.now(), intent.cid))
+        self._tell(intent.symbol, Uncertain(self._clock.now(), intent.cid))
 
     def _unsent(self, intent: Request, why: str = "not connected") -> None:
         now = self._clock.now()
@@ -229,7 +241,7 @@ class Orders:
             self._later(intent.symbol, CancelRefused(now, intent.cid, 0, why))
 
     def _later(self, symbol: str, event: Event) -> None:
-        asyncio.get_running_loop().call_soon(self._emit, symbol, event)
+        asyncio.get_running_loop().call_soon(self._tell, symbol, event)
 
     # ------------------------------------------------------------------ queue and timeouts
 
@@ -337,9 +349,9 @@ class Orders:
         time = order.update_time or self._clock.now()
         if isinstance(intent, Place):
             self.accepted += 1
-            self._emit(intent.symbol, Accepted(time, intent.cid, order.order_id))
+            self._tell(intent.symbol, Accepted(time, intent.cid, order.order_id))
         else:
-            self._emit(intent.symbol, Closed(time, intent.cid, Reason.CANCELLED, order.executed_qty))
+            self._tell(intent.symbol, Closed(time, intent.cid, Reason.CANCELLED, order.executed_qty))
 
     def _fail(self, intent: Request, status: int, fault: wire.Fault) -> None:
         found = errors.meaning(status, fault.code, fault.msg)
@@ -361,9 +373,9 @@ class Orders:
     def _refuse(self, intent: Request, reason: Reason, fault: wire.Fault) -> None:
         now = self._clock.now()
         if isinstance(intent, Place):
-            self._emit(intent.symbol, Refused(now, intent.cid, reason, fault.code, fault.msg))
+            self._tell(intent.symbol, Refused(now, intent.cid, reason, fault.code, fault.msg))
         else:
-            self._emit(intent.symbol, CancelRefused(now, intent.cid, fault.code, fault.msg))
+            self._tell(intent.symbol, CancelRefused(now, intent.cid, fault.code, fault.msg))
 
 
 def _rank(intent: Request) -> int:

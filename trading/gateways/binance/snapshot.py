@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import UNSET, Struct
 
 from trading.gateways.binance import history, wire
-from trading.gateways.binance.errors import UNKNOWN_ORDER
+from trading.gateways.binance.errors import BAD_SYMBOL, UNKNOWN_ORDER
 from trading.gateways.binance.events import end_of
 from trading.gateways.binance.ferry import Ferry
 from trading.gateways.binance.funding import Fundings
@@ -18,7 +18,7 @@ from trading.gateways.binance.rates import Rates
 from trading.gateways.binance.rest import Rest
 from trading.messages import Closed, Filled, Foreign, Funding, Snapshot, Working
 from trading.model import ZERO, ClientOrderId, Position
-from trading.ports import Disagree, Glance, Rejected, SnapshotRequest
+from trading.ports import Disagree, Glance, NotListed, Rejected, SnapshotRequest
 
 ROUNDS = 5
 FIRST_PAUSE = 0.2
@@ -84,7 +84,19 @@ class Reader:
         self._positions = Ferry(self._read_positions)
 
     async def snapshot(self, request: SnapshotRequest) -> Snapshot:
-        """Raises Disagree after five rounds, or any TradingError."""
+        """Raises Disagree after five rounds, NotListed, or any other TradingError."""
+        try:
+            return await self._agreed(request)
+        except Rejected as error:
+            if error.code == BAD_SYMBOL and not await self._is_listed(request.symbol):
+                raise NotListed(f"{request.symbol} is not listed any more") from None
+            raise
+
+    async def _is_listed(self, symbol: str) -> bool:
+        info = wire.exchange_info(await self._rest.get("/fapi/v1/exchangeInfo"))
+        return any(row.symbol == symbol for row in info.symbols)
+
+    async def _agreed(self, request: SnapshotRequest) -> Snapshot:
         began, pause = self._rest.clock.now(), FIRST_PAUSE
         incomes = await self.fundings.missed(request.symbol, request.since_funding, began)
         for _ in range(ROUNDS):
@@ -98,7 +110,7 @@ class Reader:
     # ------------------------------------------------------------------ reads
 
     async def _read(self, request: SnapshotRequest, began: int) -> Reading:
-        is_recent = bool(request.since_trade) and began - request.since_time < history.WEEK
+        is_recent = not request.is_first and began - request.since_time < history.WEEK
         await self._rest.reserve(ROUND)
         before = await self.resting(request.symbol, weight=0)
         rows, is_shared = await self._positions.share()
@@ -226,7 +238,8 @@ class Reader:
             if cid is not None and (cid.install, cid.bot) == (request.install, request.bot):
                 fills.append(await self._fill(cid, trade))
             else:
-                foreign.append(Foreign(trade.time, trade.id, trade.side, trade.price, trade.qty, name))
+                fee = trade.commission * await self._rate(trade)
+                foreign.append(Foreign(trade.time, trade.id, trade.side, trade.price, trade.qty, name, fee))
         return Snapshot(
             time=began,
             orders=tuple(working(order) for order in reading.resting),
@@ -240,7 +253,6 @@ class Reader:
         )
 
     async def _fill(self, cid: ClientOrderId, trade: wire.UserTrade) -> Filled:
-        rate = await self._rates.at(trade.symbol, trade.commission_asset if trade.commission else "", trade.time)
         return Filled(
             trade.time,
             cid,
@@ -250,10 +262,14 @@ class Reader:
             trade.qty,
             trade.commission,
             trade.commission_asset,
-            rate,
+            await self._rate(trade),
             trade.maker,
             trade.realized_pnl,
         )
+
+    async def _rate(self, trade: wire.UserTrade) -> Decimal:
+        """Quote for one unit of what its fee was paid in."""
+        return await self._rates.at(trade.symbol, trade.commission_asset if trade.commission else "", trade.time)
 
 
 def _one_way(rows: Iterable[wire.PositionRisk], symbol: str) -> wire.PositionRisk | None:
@@ -265,10 +281,11 @@ def _standing(orders: list[wire.Order]) -> set[tuple[int, Decimal, Decimal, Deci
 
 
 def _over(request: SnapshotRequest, orders: Iterable[wire.Order | None]) -> Iterable[Closed]:
-    """The ends of this bot's orders that are over and not wholly filled, each once."""
+    """The ends of this bot's orders that are over, each once; also of those wholly filled: a hand may have made them
+    smaller, and then their fills alone do not end them for the bot."""
     seen: set[int] = set()
     for order in orders:
-        if order is None or order.status in ("NEW", "PARTIALLY_FILLED") or order.executed_qty >= order.orig_qty:
+        if order is None or order.status in ("NEW", "PARTIALLY_FILLED"):
             continue
         cid = ClientOrderId.parse(order.client_order_id)
         is_ours = cid is not None and (cid.install, cid.bot) == (request.install, request.bot)
