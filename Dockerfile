@@ -1,7 +1,7 @@
 # The service in a container. State lives in one volume; secrets come from the environment.
 #   docker build -t trellis .
 #   docker run -d --name trellis -v trellis:/data -e TRELLIS_TELEGRAM_TOKEN -e TRELLIS_OWNER_ID trellis
-# Not built yet on a machine with a Docker engine; scripts/entry.sh is tried outside Docker by tests/acceptance.
+# Built with Podman on a stand-in for the base image (Debian's Python 3.11); not yet with a Docker engine.
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 TRELLIS_HOME=/data

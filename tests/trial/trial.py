@@ -266,8 +266,9 @@ class Run:
 
     async def person(self) -> None:
         """Somebody presses a button, or does something on the exchange itself."""
-        deeds = (self.press, self.cancel_by_hand, self.expire, self.foreign_again, self.trade_by_hand, self.fund)
-        (deed,) = self.chance.choices(deeds, weights=(8, 2, 3, 1, 1, 2))
+        deeds = (self.press, self.cancel_by_hand, self.change_by_hand, self.expire, self.foreign_again)
+        deeds += (self.trade_by_hand, self.fund)
+        (deed,) = self.chance.choices(deeds, weights=(8, 2, 2, 3, 1, 1, 2))
         await deed()
 
     async def press(self) -> None:
@@ -322,16 +323,29 @@ class Run:
         self.report.deed("trade by hand")
 
     async def cancel_by_hand(self) -> None:
+        await self._by_hand("DELETE", "cancel by hand")
+
+    async def change_by_hand(self) -> None:
+        """A person makes an order smaller, which the bot is to put right."""
+        await self._by_hand("PUT", "change by hand")
+
+    async def _by_hand(self, method: str, deed: str) -> None:
+        """Something is done to one of the bots' resting orders."""
         account = self.chance.choice(ACCOUNTS)
         _, _, orders = await self.clients[account].full("GET", "/fapi/v1/openOrders")
-        names = [o for o in orders if judge.name_of(o["clientOrderId"])] if isinstance(orders, list) else []
-        if names:
-            order = self.chance.choice(names)
-            query = {"symbol": order["symbol"], "origClientOrderId": order["clientOrderId"]}
-            status, _, _ = await self.clients[account].full("DELETE", "/fapi/v1/order", **query)
-            self.note(f"cancelled by hand: {account} {order['clientOrderId']}: {status}")
-            self.touched[account].add(order["clientOrderId"])
-            self.report.deed("cancel by hand")
+        ours = [o for o in orders if judge.name_of(o["clientOrderId"])] if isinstance(orders, list) else []
+        if not ours:
+            return
+        order = self.chance.choice(ours)
+        query = {"symbol": order["symbol"], "origClientOrderId": order["clientOrderId"]}
+        if method == "PUT":
+            less = LISTINGS[order["symbol"]].instrument.floor_qty(Decimal(order["origQty"]) * Decimal("0.7"))
+            query |= {"side": order["side"], "price": order["price"], "quantity": str(less)}
+        status, _, _ = await self.clients[account].full(method, "/fapi/v1/order", **query)
+        self.note(f"{deed}: {account} {order['clientOrderId']}: {status}")
+        # a change to less than is filled already is a cancel
+        self.touched[account].add(order["clientOrderId"])
+        self.report.deed(deed)
 
     async def expire(self) -> None:
         account = self.chance.choice(ACCOUNTS)
