@@ -578,3 +578,18 @@ async def test_a_symbol_that_is_listed_no_more_is_told_apart_from_a_passing_no(b
     exchange._cached.clear()
     with pytest.raises(NotListed):
         await trader.gateway.snapshot(trader.request())
+
+
+async def test_what_cannot_be_reached_costs_nothing(bench: Bench) -> None:
+    """Hundreds of bots that go on trying would else have to wait for the next minute when the venue is back."""
+    async with bench.gate("rest"):
+        trader = await bench.connected()
+    with pytest.raises(Disconnected):  # by connections that were open: nobody knows what was counted
+        await trader.gateway.balances()
+    used = inside(trader)._limiter.weight._used
+    for _ in range(3):
+        with pytest.raises(Disconnected):
+            await trader.gateway.snapshot(trader.request())
+        with pytest.raises(Disconnected):
+            await trader.gateway.balances()
+    assert inside(trader)._limiter.weight._used <= used

@@ -187,7 +187,11 @@ class Rest:
     ) -> Reply:
         await self._wait(weight)
         query = self._signer.query(params, self.clock.now()) if is_signed else urlencode(params)
-        reply = await self._send(method, path, query, is_read)
+        try:
+            reply = await self._send(method, path, query, is_read)
+        except Unsent:
+            self.release(weight)
+            raise
         if reply.status == 200:
             return reply
         self.heed(reply.status, fault_of(reply), reply.retry_after)

@@ -15,7 +15,7 @@ from trading.gateways.binance.ferry import Ferry
 from trading.gateways.binance.funding import Fundings
 from trading.gateways.binance.names import Names
 from trading.gateways.binance.rates import Rates
-from trading.gateways.binance.rest import Rest
+from trading.gateways.binance.rest import Rest, Unsent
 from trading.messages import Closed, Filled, Foreign, Funding, Snapshot, Working
 from trading.model import ZERO, ClientOrderId, Position
 from trading.ports import Disagree, Glance, NotListed, Rejected, SnapshotRequest
@@ -112,7 +112,11 @@ class Reader:
     async def _read(self, request: SnapshotRequest, began: int) -> Reading:
         is_recent = not request.is_first and began - request.since_time < history.WEEK
         await self._rest.reserve(ROUND)
-        before = await self.resting(request.symbol, weight=0)
+        try:
+            before = await self.resting(request.symbol, weight=0)
+        except Unsent:
+            self._rest.release(ROUND)  # the venue cannot be reached, and has counted nothing
+            raise
         rows, is_shared = await self._positions.share()
         if is_shared:
             self._rest.release(HELD)
