@@ -40,6 +40,16 @@ async def test_of_two_bots_on_one_instrument_started_at_once_one_is_declined(ben
         assert len(bench.orders()) == 10
 
 
+async def test_two_bots_started_at_once_do_not_both_count_on_the_same_money(bench):
+    eth = GRID | {"symbol": "ETHUSDT", "lower": "3000", "upper": "3400"}
+    async with opened(bench):
+        await bench.to("65000")
+        grids = [each | {"investment": "6000"} for each in (GRID, eth)]  # of 10,000
+        bots = [await bench.desk.create(1, bench.account, grid, grid["symbol"]) for grid in grids]
+        starts = [bench.desk.start(bot, 1, confirmed=True) for bot in bots]
+        assert codes(await asyncio.gather(*starts, return_exceptions=True)) == ["over_balance"]
+
+
 async def test_a_bot_that_is_made_twice_at_once_enters_the_roster_once(bench):
     async with opened(bench):
         await bench.to("65000")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -45,6 +46,8 @@ class Sessions:
         self._planner = planner
         self._journal = journal
         self._background = background
+        self._purses: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By account: two that start at once must not both count on the same free money."""
 
     # ------------------------------------------------------------------ from the database
 
@@ -133,9 +136,10 @@ class Sessions:
         self._check_alone(bot)
         bot.is_starting = True
         try:
-            await self._prepare(bot, confirmed, close_first)
-            await self.engage(bot)
-            await bot.do(Start(self._roster.now(bot.row.account), close_first))
+            async with self._purses[bot.row.account]:
+                await self._prepare(bot, confirmed, close_first)
+                await self.engage(bot)
+                await bot.do(Start(self._roster.now(bot.row.account), close_first))
         except TradingError as error:
             raise self._no_start(bot, error) from error
         finally:
