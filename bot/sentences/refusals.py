@@ -112,6 +112,10 @@ REFUSALS: dict[str, tuple[str, ...]] = {
         "There is a position of {qty} {symbol} on the account that is not this grid's.",
         "Close it, or use a sub-account.",
     ),
+    "kept_position_changed": (
+        "This grid kept a position of {kept} {symbol}, and the account holds {qty} now: somebody traded it.",
+        "Its books cannot go on from there: make a new grid with the same settings, or bring the position back.",
+    ),
     "hedge_mode": (
         "The account {account} is in hedge mode, which is not supported yet.",
         "Switch it to one-way mode in the exchange's preferences (Position Mode), with no position open.",

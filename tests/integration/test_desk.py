@@ -13,10 +13,11 @@ from storage.books import DatabaseBooks
 from storage.database import Database
 from storage.journal import DatabaseJournal
 from storage.vault import open_vault
+from trading.core.venue import OrderRequest
 from trading.gateways.catalog import local, open_gateway
 from trading.live import desk, worker
 from trading.live.desk import Desk
-from trading.model import Environment
+from trading.model import Environment, OrderType, Side
 from trading.ports import Credentials
 from trading.sandbox.drive import trade
 from trading.sandbox.market import TradePrint
@@ -208,15 +209,28 @@ async def test_a_position_that_is_not_the_bots_own_refuses_the_start(bench):
         await bench.to("65000")
         gateway = bench.desk.roster.gateway(bench.account)
         venue = bench.sandbox.exchange.venue
-        from trading.core.venue import OrderRequest
-        from trading.model import OrderType, Side
-
         venue.place("sandboxkey", OrderRequest("BTCUSDT", Side.BUY, OrderType.MARKET, D("0.01")), now())
         assert (await gateway.position("BTCUSDT")).qty == D("0.01")
         bot = await bench.desk.create(1, bench.account, GRID, "once")
         with pytest.raises(Declined) as no:
             await bench.desk.start(bot, 1)
         assert no.value.refusals[0].code == "foreign_position"
+
+
+async def test_a_kept_position_that_was_closed_by_hand_refuses_the_start_in_its_own_words(bench):
+    async with opened(bench):
+        await bench.to("65000")
+        bot = await bench.running(direction="LONG")
+        await bench.desk.stop(bot, 1, close=False)
+        await bench.until(lambda: bench.desk.card(bot).status == "STOPPED")
+        kept = bench.desk.card(bot).position
+        venue = bench.sandbox.exchange.venue
+        venue.place("sandboxkey", OrderRequest("BTCUSDT", Side.SELL, OrderType.MARKET, kept), now())
+        with pytest.raises(Declined) as no:
+            await bench.desk.start(bot, 1, confirmed=True)
+        [refusal] = no.value.refusals
+        assert (refusal.code, refusal.values["kept"]) == ("kept_position_changed", str(kept))
+        assert D(refusal.values["qty"]) == 0
 
 
 async def test_a_bot_with_a_trigger_waits_and_starts_when_the_price_comes(bench):

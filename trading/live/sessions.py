@@ -177,9 +177,10 @@ class Sessions:
         if await gateway.is_hedge_mode():
             account = self._roster.worker(bot.row.account).account
             raise Declined(Refusal("hedge_mode", {"account": account.name}))
-        position = await gateway.position(instrument.symbol)
-        if position.qty != bot.engine.ledger.position:
-            raise Declined(Refusal("foreign_position", {"symbol": instrument.symbol, "qty": str(position.qty)}))
+        position, kept = await gateway.position(instrument.symbol), bot.engine.ledger.position
+        if position.qty != kept:
+            values = {"symbol": instrument.symbol, "qty": str(position.qty), "kept": str(kept)}
+            raise Declined(Refusal("kept_position_changed" if kept else "foreign_position", values))
         for _, working in await gateway.open_orders(instrument.symbol):
             cid: ClientOrderId | None = getattr(working, "cid", None)
             if cid is not None and cid.install != self._roster.install:
