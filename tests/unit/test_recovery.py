@@ -17,6 +17,7 @@ from trading.messages import (
     Disconnected,
     Edit,
     Filled,
+    Foreign,
     NoticeKind,
     Pause,
     Place,
@@ -280,6 +281,13 @@ def test_trades_of_others_that_the_venue_has_forgotten_by_the_next_start_are_not
     assert not pit.engine.request().is_first, "a trade of this run is settled"
     assert pit.engine.status is Status.RUNNING
     assert pit.engine.ledger.position == pit.position() == D("0.010")
+
+
+def test_a_trade_by_hand_from_before_the_start_that_is_told_late_is_in_the_position_already():
+    pit = Pit(neutral())
+    pit.start()
+    pit.handle(Foreign(pit.engine.kept.compared - 1, 9001, Side.BUY, D(65000), D("0.01"), "web_1"))
+    assert (pit.engine.status, pit.engine.ledger.books.foreign) == (Status.RUNNING, 0)
 
 
 def test_an_order_that_was_acknowledged_a_moment_ago_is_not_believed_to_be_unknown():
