@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import urlencode
 
 import aiohttp
@@ -35,11 +36,14 @@ LONGEST_WAIT = 20_000
 """A read that would have to wait longer than this, ms, is refused with RateLimited instead."""
 
 
+_uptime = time.monotonic_ns
+if sys.platform == "linux":  # only there the time that a machine slept can be had too
+    _uptime = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+
+
 def running() -> int:
     """How long the machine has been running, ms: unlike the time of day, nobody puts that forward or back."""
-    if sys.platform == "linux":  # only there the time that a machine slept can be had too
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-    return time.monotonic_ns() // 1_000_000
+    return _uptime() // 1_000_000
 
 
 class Clock:
