@@ -64,7 +64,7 @@ class Trial(Pit):
         self.dirty = False
         self.is_up = True
         self.reading: Event | None = None
-        self.kills = self.revivals = 0
+        self.kills = 0
         self.commits_late = commits_late
         self.is_plan_due = False
         self.log: list[str] = []
@@ -323,7 +323,6 @@ class Trial(Pit):
         """A session breaks and is built again beside a gateway that lives: what was sent is still under way."""
         if not self.saved or not self.engine.status.is_live:
             return
-        self.revivals += 1
         self.is_plan_due = False
         self.inbox.clear()
         kept = Engine.read(self.saved)

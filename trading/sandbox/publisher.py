@@ -175,8 +175,8 @@ class Publisher:
             sent.at = self._now()
         if stream.kind in ("depth", "book") and stream.symbol in self.updates:
             sent.update = self.updates[stream.symbol]
-        if stream.kind == "depth" and stream.symbol in self.updates:
-            sent.bids, sent.asks = self._book(stream.symbol)
+            if stream.kind == "depth":
+                sent.bids, sent.asks = self._book(stream.symbol)
 
     def _book(self, symbol: str) -> tuple[Book, Book]:
         bids, asks = self.depth(symbol, 1000)

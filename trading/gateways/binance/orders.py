@@ -104,14 +104,10 @@ class Orders:
 
     def under_way(self) -> frozenset[ClientOrderId]:
         """Names of placements that wait or have no answer yet: nobody may call them absent."""
-        waiting = [intent for _, _, intent in self._queue]
-        sent = [entry.intent for entry in self._pending.values()]
-        untimely = [intent for intent, _ in self._untimely]
-        out = [*waiting, *sent, *self.courier.under_way(), *untimely]
-        return frozenset(intent.cid for intent in out if isinstance(intent, Place))
+        return frozenset(self._out)
 
     def _tell(self, symbol: str, event: Event) -> None:
-        if isinstance(event, Accepted | Refused | Uncertain):
+        if isinstance(event, Accepted | Refused):
             self._out.discard(event.cid)
         self._emit(symbol, event)
 
@@ -231,6 +227,7 @@ class Orders:
         if isinstance(intent, Place):
             since = asyncio.get_running_loop().time() if sent is None else sent
             self._doubted[str(intent.cid)] = since + VALID
+            self._out.discard(intent.cid)
         self._tell(intent.symbol, Uncertain(self._clock.now(), intent.cid))
 
     def _unsent(self, intent: Request, why: str = "not connected") -> None:
