@@ -66,5 +66,5 @@ def test_a_grid_goes_on_from_a_restored_copy_with_what_traded_since(tmp_path: Pa
                 ours = {row[0] for row in opened.execute("SELECT trade FROM fills")}
             return len(theirs) > 2 and ours == theirs
 
-        until(agrees, "every fill since the copy", 30)
+        until(agrees, "every fill since the copy", 60)
         assert service.end() == 0

@@ -536,6 +536,28 @@ async def test_what_a_killed_process_sent_last_may_arrive_while_its_successor_re
     assert found.absent == frozenset()
 
 
+async def test_a_market_that_never_rests_does_not_keep_a_name_that_nobody_knows_from_being_read(
+    bench: Bench, trader: Trader
+) -> None:
+    """To hear twice that there is no such order takes a second, and in it an order fills: the next round is short."""
+    expected = tuple(name(slot) for slot in range(30))
+    for slot in range(30):
+        trader.place(name(slot), Side.BUY, f"{64_900 - slot * 20}.0", "0.004")
+    await trader.until(lambda: len({e.cid for e in trader.of(Accepted)}) == 30)
+
+    async def market() -> None:
+        for step in range(30):
+            await bench.move(f"{64_895 - step * 20}.0")
+            await asyncio.sleep(0.3)
+
+    moving = asyncio.create_task(market())
+    found = await trader.gateway.snapshot(trader.request(expected=(*expected, name(30))))
+    assert not moving.done()
+    moving.cancel()
+    assert found.absent == {name(30)}
+    assert {fill.cid for fill in found.fills} | {order.cid for order in found.orders} == set(expected)
+
+
 # --------------------------------------------------------------------------- what others do to a bot
 
 

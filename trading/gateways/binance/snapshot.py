@@ -97,19 +97,22 @@ class Reader:
         return any(row.symbol == symbol for row in info.symbols)
 
     async def _agreed(self, request: SnapshotRequest) -> Snapshot:
-        began, pause = self._rest.clock.now(), FIRST_PAUSE
+        began = self._rest.clock.now()
         incomes = await self.fundings.missed(request.symbol, request.since_funding, began)
-        for _ in range(ROUNDS):
-            reading = await self._read(request, began)
+        absent: set[str] = set()
+        for number in range(ROUNDS):
+            if number:
+                await asyncio.sleep(FIRST_PAUSE * 2 ** (number - 1))
+            reading = await self._read(request, began, absent)
             if agrees(reading, request):
                 return await self._compose(request, reading, incomes, began)
-            await asyncio.sleep(pause)
-            pause *= 2
+            # who is believed not to exist is not asked about again: the next round is too short for the market to move
+            absent = {name for name, order in reading.missing.items() if order is None}
         raise Disagree(f"{request.symbol}: reads disagree", _is_forgotten(reading, request))
 
     # ------------------------------------------------------------------ reads
 
-    async def _read(self, request: SnapshotRequest, began: int) -> Reading:
+    async def _read(self, request: SnapshotRequest, began: int, absent: Collection[str]) -> Reading:
         is_recent = not request.is_first and began - request.since_time < history.WEEK
         await self._rest.reserve(ROUND)
         try:
@@ -127,7 +130,7 @@ class Reader:
             trades = await history.trades_since(
                 self._rest, request.symbol, request.since_time, began, request.since_trade, weight=0
             )
-        missing, listed = await self._missing(request, before, trades, began)
+        missing, listed = await self._missing(request, before, trades, began, absent)
         after = await self.resting(request.symbol, weight=0)
         return Reading(after, position, trades, missing, listed, _standing(before) == _standing(after))
 
@@ -174,19 +177,26 @@ class Reader:
             self._names.learn(order.symbol, order.order_id, order.client_order_id)
 
     async def _missing(
-        self, request: SnapshotRequest, resting: list[wire.Order], trades: list[wire.UserTrade], began: int
+        self,
+        request: SnapshotRequest,
+        resting: list[wire.Order],
+        trades: list[wire.UserTrade],
+        began: int,
+        absent: Collection[str],
     ) -> tuple[dict[str, wire.Order | None], list[wire.Order]]:
-        """Expected names that do not rest, asked about; trades of unknown orders get their names on the way.
+        """Expected names that do not rest, asked about unless they are known to be `absent`; trades of unknown orders
+        get their names on the way.
 
         Where there are trades that nobody counted, orders may have been sent, and ended, that nobody remembers:
         then the list of all orders since is read.
         """
         here = {order.client_order_id for order in resting}
         names = [str(cid) for cid in request.expected if str(cid) not in here]
+        doubtful = [name for name in names if name not in absent]
         unknown = self._unnamed(request.symbol, trades)
         found: dict[str, wire.Order] = {}
         listed: list[wire.Order] = []
-        is_listed = len(names) + len(unknown) > MANY or any(_is_new(trade, request) for trade in trades)
+        is_listed = len(doubtful) + len(unknown) > MANY or any(_is_new(trade, request) for trade in trades)
         if is_listed:
             listed = await history.orders_since(self._rest, request.symbol, request.since_time, began)
             self._learn(listed)
@@ -194,9 +204,8 @@ class Reader:
             unknown = self._unnamed(request.symbol, trades)
         by_id = await asyncio.gather(*(self._order(request.symbol, "orderId", number) for number in unknown))
         self._learn(order for order in by_id if order is not None)
-        open_names = [name for name in names if name not in found]
-        asked = await self._ask(request, open_names, is_listed)
-        return {name: found[name] for name in names if name in found} | asked, listed
+        asked = await self._ask(request, [name for name in doubtful if name not in found], is_listed)
+        return dict.fromkeys(names) | {name: found[name] for name in names if name in found} | asked, listed
 
     def _unnamed(self, symbol: str, trades: list[wire.UserTrade]) -> list[int]:
         return sorted({t.order_id for t in trades if self._names.get(symbol, t.order_id) is None})
