@@ -29,16 +29,24 @@ if [ $# -gt 0 ]; then
     exit
 fi
 
+# Two rows of tests at once, for most of them wait: the second row's output is shown when the first is through.
 # The unit tests must take every branch of the heart (pyproject.toml); the crash trial has enough to do without counting.
 trial=tests/unit/test_crash_trial.py
 others=("$trial")
 for folder in tests/*/; do
-    case "$folder" in tests/unit/ | */__pycache__/) ;; *) others+=("$folder") ;; esac
+    case "$folder" in tests/unit/ | tests/acceptance/ | */__pycache__/) ;; *) others+=("$folder") ;; esac
 done
+second="$(mktemp "${TMPDIR:-/tmp}/trellis-tests.XXXXXX")"
+"$VENV_PYTHON" -m pytest -q "${others[@]}" >"$second" 2>&1 &
+pid=$!
+trap 'kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; rm -f "$second"; postgres_stop' EXIT
 failed=0
 echo "== pytest tests/unit, with coverage"
 "$VENV_PYTHON" -m coverage run -m pytest -q tests/unit "--ignore=$trial" || failed=1
 "$VENV_PYTHON" -m coverage report || failed=1
+echo "== pytest tests/acceptance"
+"$VENV_PYTHON" -m pytest -q tests/acceptance || failed=1
 echo "== pytest ${others[*]}"
-"$VENV_PYTHON" -m pytest -q "${others[@]}" || failed=1
+wait "$pid" || failed=1
+cat "$second"
 exit $failed
