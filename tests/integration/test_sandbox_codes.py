@@ -254,6 +254,8 @@ async def margin_type(client: Client, wanted: str, holding: str = "") -> int:
 async def mode(client: Client, wanted: str, holding: str = "") -> int:
     if holding == "order":
         await client.limit("BUY", "64000")
+    elif holding == "stop":
+        await client.signed("POST", "/fapi/v1/algoOrder", **STOP)
     elif holding:
         await client.market("BUY")
     return await client.refused("POST", "/fapi/v1/positionSide/dual", dualSidePosition=wanted)
@@ -334,6 +336,7 @@ RECIPES: list[tuple[int, Recipe]] = [
         lambda c: c.refused("POST", "/fapi/v1/positionMargin", symbol="BTCUSDT", positionSide="LONG", amount=1, type=1),
     ),
     (-4067, lambda c: mode(c, "true", "order")),
+    (-4067, lambda c: mode(c, "true", "stop")),
     (-4068, lambda c: mode(c, "true", "position")),
     (-4082, lambda c: c.refused("POST", "/fapi/v1/batchOrders", batchOrders="[]")),
     (-4116, twice),
@@ -372,10 +375,10 @@ async def test_circumstances_are_refused_by_their_code(still: Client, code: int,
 
 FAULTS = [
     -1000, -1001, -1002, -1006, -1007, -1008, -1010, -1013, -1014, -1020, -1100, -1101, -1103, -1104, -1105, -1108,
-    -1109, -1110, -1112, -1114, -1118, -1119, -2010, -2012, -2017, -2018, -2020, -2023, -2026, -4000, -4004, -4007, -4008,
-    -4009, -4010, -4011, -4012, -4023, -4062, -4083, -4087, -4088, -4105, -4106, -4107, -4109, -4117, -4118,
-    -4141, -4142, -4169, -4172, -4189, -4192, -4202, -4203, -4205, -4206, -4208, -4209, -4400,
-    -4401, -4402, -4403, -4531, -5025, -5026, -5043,
+    -1109, -1110, -1112, -1114, -1118, -1119, -2010, -2012, -2017, -2018, -2020, -2023, -2026, -4000, -4004, -4007,
+    -4008, -4009, -4010, -4011, -4012, -4023, -4062, -4083, -4087, -4088, -4105, -4106, -4107, -4109, -4117, -4118,
+    -4141, -4142, -4169, -4172, -4189, -4192, -4202, -4203, -4205, -4206, -4208, -4209, -4400, -4401, -4402, -4403,
+    -4531, -5025, -5026, -5043,
 ]  # fmt: skip
 """What this exchange never finds by itself: other products, other rules of its own house, countries, KYC."""
 

@@ -9,7 +9,6 @@ import msgspec
 from trading.core.account import Account, Holding, exposure
 from trading.core.book import Market
 from trading.core.filters import check_counter_price, check_percent_price, check_request
-from trading.core.floor import Floor
 from trading.core.records import Order, OrderRequest, PositionSide, VenueError
 from trading.model import ZERO, OrderType, Side, TimeInForce
 
@@ -35,24 +34,20 @@ NOT_FILLABLE = (
 )
 
 
-def admit(floor: Floor, account: Account, request: OrderRequest, now: int) -> Order:
-    """The order that `request` asks for, without number, rank and made-up name; or a VenueError."""
-    side = request.position_side
-    if account.is_hedged is (side is _BOTH):
-        market = floor.market(request.symbol)
-        check_request(request, market.instrument, market.mark, now)  # what the filters say comes first (§13)
-        account.check_side(side)
-    holding = floor.holding(account, request.symbol, side)
-    market = holding.market
+def admit(account: Account, holding: Holding, request: OrderRequest, number: int, rank: int, now: int) -> Order:
+    """The order that `request` asks for, after every check; or a VenueError."""
+    market, side = holding.market, request.position_side
     if side is not _BOTH and side.is_closed_by(request.side):
         request = msgspec.structs.replace(request, reduce_only=True)
     check_request(request, market.instrument, market.mark, now)
+    if side is not _BOTH or account.is_hedged:
+        account.check_side(side)
     qty = _admitted(account, holding, request)
     if request.type is _LIMIT:
         check_taking(market, request.side, request.price, qty, request.tif)
     return Order(
-        0,
-        request.client_id,
+        number,
+        request.client_id or f"v{number:021d}",
         account.name,
         request.symbol,
         request.side,
@@ -66,7 +61,7 @@ def admit(floor: Floor, account: Account, request: OrderRequest, now: int) -> Or
         request.good_till // 1000 * 1000 if request.tif is _GTD else 0,
         now,
         now,
-        0,
+        rank,
         price_match=request.price_match,
         position_side=side,
         key=holding.key,
@@ -82,11 +77,12 @@ def _admitted(account: Account, holding: Holding, request: OrderRequest) -> Deci
         qty = reducible(holding, request.side, qty, is_first=request.type is not _LIMIT)
         if qty < request.qty and request.position_side is not _BOTH:
             raise VenueError(-2022, "ReduceOnly Order is rejected.")
-    resting = len(holding.open)
-    if account.is_hedged:
-        resting = sum(len(side.open) for side in account.sides[request.symbol])
-    if request.type is _LIMIT and resting >= market.instrument.max_orders > 0:
-        raise VenueError(-2025, "Reach max open order limit.")
+    if request.type is _LIMIT:
+        resting = len(holding.open)
+        if account.is_hedged:
+            resting = sum(len(side.open) for side in account.sides[request.symbol])
+        if resting >= market.instrument.max_orders > 0:
+            raise VenueError(-2025, "Reach max open order limit.")
     if request.client_id:
         earlier = account.named.get((request.symbol, request.client_id))
         if earlier is not None and earlier.is_open:

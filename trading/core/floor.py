@@ -343,11 +343,10 @@ class Floor:
     def tell_balance(
         self, account: Account, reason: str, holding: Holding | None, now: int, change: Decimal = ZERO, symbol: str = ""
     ) -> None:
-        lines: tuple[PositionLine, ...] = ()
-        if holding is not None:
-            # A hedge is told whole, with an empty BOTH before its sides, as on the live stream.
-            told = account.sides[holding.state.symbol] if account.is_hedged else (holding,)
-            lines = tuple([each.line() for each in told])
+        lines: tuple[PositionLine, ...] = (holding.line(),) if holding is not None else ()
+        if holding is not None and account.is_hedged:
+            # told whole, with an empty BOTH before its sides, as on the live stream
+            lines = tuple(side.line() for side in account.sides[holding.state.symbol])
         self.pending.append(
             BalanceUpdate(
                 account.name, reason, self.quote_asset, account.wallet, account.cross_wallet, change, lines, symbol, now

@@ -185,17 +185,20 @@ class Venue:
     def place(self, account: str, request: OrderRequest, now: int) -> Order:
         """The order as it stands after matching (the live object: copy it if you keep it)."""
         floor, owner = self._floor, self._accounts[account]
-        order = admit(floor, owner, request, now)
-        number = order.order_id = floor.orders = floor.orders + 1
-        order.rank = floor.ranks = floor.ranks + 1
-        if not order.client_id:
-            order.client_id = f"v{number:021d}"
-        floor.enter(owner, owner.holdings[order.key], order, now)
+        # A side that does not go with the mode is refused after the filters, whichever holding stands for it (§13).
+        side = request.position_side if owner.is_hedged else _BOTH
+        holding = floor.holding(owner, request.symbol, side)
+        number, rank = floor.orders + 1, floor.ranks + 1
+        order = admit(owner, holding, request, number, rank, now)
+        floor.orders, floor.ranks = number, rank
+        floor.enter(owner, holding, order, now)
         return order
 
     def check(self, account: str, request: OrderRequest, now: int) -> Order:
-        """Every check of `place` and nothing more; the order that it would be, without number and made-up name."""
-        return admit(self._floor, self._accounts[account], request, now)
+        """Every check of `place` and nothing more; the order that it would be, numbered 0."""
+        owner = self._accounts[account]
+        holding = self._floor.holding(owner, request.symbol, request.position_side if owner.is_hedged else _BOTH)
+        return admit(owner, holding, request, 0, 0, now)
 
     def check_side(self, account: str, side: PositionSide) -> None:
         """-4061 where positions of `account` have no such side."""

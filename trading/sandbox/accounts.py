@@ -117,6 +117,9 @@ def set_position_mode(exchange: Exchange, caller: Caller, fields: Fields) -> wir
     wanted = read.flag(fields, "dualSidePosition")
     if wanted is None:
         raise missing("dualSidePosition")
+    is_other = wanted is not exchange.venue.is_hedged(caller.account)
+    if is_other and exchange.algos.open_orders(caller.account):  # unconfirmed: that those that wait count
+        raise Refusal(-4067)
     exchange.venue.set_position_mode(caller.account, wanted)
     return DONE
 
