@@ -221,7 +221,8 @@ class Account:
 
     def hold(self, market: Market, state: PositionState) -> Holding:
         """Begin to keep a position; BOTH comes before LONG and SHORT."""
-        holding = self.holdings[state.position_side.key(state.symbol)] = Holding(market, state)
+        holding = Holding(market, state)
+        self.holdings[holding.key] = holding
         self.sides[state.symbol] = (*self.sides.get(state.symbol, ()), holding)
         return holding
 

@@ -37,7 +37,7 @@ NOT_FILLABLE = (
 def admit(account: Account, holding: Holding, request: OrderRequest, number: int, rank: int, now: int) -> Order:
     """The order that `request` asks for, after every check; or a VenueError."""
     market, side = holding.market, request.position_side
-    if side is not _BOTH and side.is_closed_by(request.side):
+    if account.is_hedged and side.is_closed_by(request.side):
         request = msgspec.structs.replace(request, reduce_only=True)
     check_request(request, market.instrument, market.mark, now)
     if side is not _BOTH or account.is_hedged:

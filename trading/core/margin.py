@@ -93,7 +93,7 @@ def hedge_liquidation_price(
             for low in brackets
         ]
         # As above the greatest line holds: of the prices that fall to one side, the first on the way.
-        falling = max((worth / slope for worth, slope in lines if slope < 0), default=ZERO)
-        rising = min((worth / slope for worth, slope in lines if slope > 0), default=ZERO)
+        falling = max((left / slope for left, slope in lines if slope < 0), default=ZERO)
+        rising = min((left / slope for left, slope in lines if slope > 0), default=ZERO)
         found = [price for price in (falling, rising) if price > 0]
         return min(found, key=lambda price: abs(price - mark), default=None)

@@ -48,7 +48,10 @@ def risk_new(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Po
 
 
 def risk_rows(exchange: Exchange, account: str, symbol: str | None = None) -> list[wire.PositionRisk]:
-    """v3/positionRisk of `account`: what it holds or has orders for, of a hedge the sides it is so for."""
+    """v3/positionRisk of `account`: what it holds or has orders for.
+
+    Of a hedge only the sides that have something, as in Binance's own example (else unconfirmed).
+    """
     return [
         holdings.risk_new(row, exchange.rules[row.symbol], quantile(exchange, account, row))
         for row in exchange.venue.positions(account, symbol)
