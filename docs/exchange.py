@@ -48,7 +48,6 @@ EVENTS = {
 }
 SESSION = {"session.logon": "Ed25519 keys; others are refused with -4056", "session.status": "", "session.logout": ""}
 ABSENT = {
-    "Hedge mode": "can be set and read; an order in it is refused with -1020",
     "Multi-assets mode": "can be set, read and told; USDT is the only collateral, so no sum differs",
     "BNB for fees": "`feeBurn` is kept, but nobody has BNB, so fees stay in USDT",
     "Convert (`/fapi/v1/convert/*`)": "-5000",

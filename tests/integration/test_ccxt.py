@@ -209,6 +209,23 @@ async def test_ccxt_reads_the_account_in_every_way(exchange: Any) -> None:
     assert await exchange.fetch_funding_history(SYMBOL) == []
 
 
+async def test_ccxt_trades_both_sides_of_a_hedge(exchange: Any) -> None:
+    await exchange.load_markets()
+    await exchange.set_position_mode(True, SYMBOL)
+    assert (await exchange.fetch_position_mode(SYMBOL))["hedged"] is True
+    await exchange.create_order(SYMBOL, "market", "buy", 0.02, None, {"positionSide": "LONG"})
+    await exchange.create_order(SYMBOL, "market", "sell", 0.01, None, {"hedged": True})
+    held = {row["side"]: row["contracts"] for row in await exchange.fetch_positions([SYMBOL])}
+    assert held == {"long": 0.02, "short": 0.01}
+    assert {row["hedged"] for row in await exchange.fetch_positions([SYMBOL])} == {True}
+    closing = await exchange.create_order(SYMBOL, "market", "sell", 0.02, None, {"hedged": True, "reduceOnly": True})
+    assert closing["info"]["positionSide"] == "LONG" and closing["reduceOnly"] is True
+    with pytest.raises(ccxt.BaseError, match="-2022"):
+        await exchange.create_order(SYMBOL, "market", "buy", 0.02, None, {"positionSide": "SHORT"})
+    (left,) = await exchange.fetch_positions([SYMBOL])
+    assert (left["side"], left["contracts"]) == ("short", 0.01)
+
+
 SAME = {
     -1003: ccxt.RateLimitExceeded,
     -1006: ccxt.OperationFailed,

@@ -33,6 +33,7 @@ STOP: dict[str, object] = {
     "quantity": "0.010",
     "triggerPrice": "60000",
 }
+CLOSE: dict[str, object] = {"quantity": "", "closePosition": "true"}
 TRAILING: dict[str, object] = {"type": "TRAILING_STOP_MARKET", "triggerPrice": ""}
 
 
@@ -164,9 +165,9 @@ async def get(client: Client, path: str, **params: object) -> int:
     return int((await client.raw("GET", path, query))[2]["code"])
 
 
-async def second_hedger(client: Client) -> int:
+async def hedged(client: Client, path: str, order: dict[str, object]) -> int:
     await client.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
-    return await client.refused("POST", ORDER, **GOOD, positionSide="LONG")
+    return await client.refused("POST", path, **order)
 
 
 async def full_book(client: Client) -> int:
@@ -253,6 +254,8 @@ async def margin_type(client: Client, wanted: str, holding: str = "") -> int:
 async def mode(client: Client, wanted: str, holding: str = "") -> int:
     if holding == "order":
         await client.limit("BUY", "64000")
+    elif holding == "stop":
+        await client.signed("POST", "/fapi/v1/algoOrder", **STOP)
     elif holding:
         await client.market("BUY")
     return await client.refused("POST", "/fapi/v1/positionSide/dual", dualSidePosition=wanted)
@@ -292,7 +295,7 @@ RECIPES: list[tuple[int, Recipe]] = [
     (-1003, too_many_requests),
     (-1015, too_many_orders),
     (-1016, maintenance),
-    (-1020, second_hedger),
+    (-1106, lambda c: hedged(c, ORDER, GOOD | {"positionSide": "LONG", "reduceOnly": "false"})),
     (-1021, clock),
     (-1022, unsigned),
     (-1120, lambda c: get(c, "/fapi/v1/klines", symbol="BTCUSDT", interval="1s")),
@@ -306,6 +309,7 @@ RECIPES: list[tuple[int, Recipe]] = [
     (-2013, lambda c: c.refused("GET", "/fapi/v1/algoOrder", clientAlgoId="x")),
     (-2014, keyless),
     (-2015, stranger),
+    (-2022, lambda c: hedged(c, ORDER, GOOD | {"positionSide": "SHORT"})),
     (-2024, adl_without_position),
     (-2025, full_book),
     (-2027, too_large_for_leverage),
@@ -323,10 +327,20 @@ RECIPES: list[tuple[int, Recipe]] = [
     (-4055, lambda c: margin(c, "-1")),
     (-4056, lambda c: logon(c)),
     (-4059, lambda c: mode(c, "false")),
+    (-4060, lambda c: hedged(c, ORDER, GOOD | {"positionSide": "UP"})),
+    (-4061, lambda c: hedged(c, ORDER, GOOD)),
+    (-4061, lambda c: hedged(c, ORDER, GOOD | {"reduceOnly": "true"})),
+    (-4061, lambda c: hedged(c, "/fapi/v1/algoOrder", STOP)),
+    (
+        -4061,
+        lambda c: c.refused("POST", "/fapi/v1/positionMargin", symbol="BTCUSDT", positionSide="LONG", amount=1, type=1),
+    ),
     (-4067, lambda c: mode(c, "true", "order")),
+    (-4067, lambda c: mode(c, "true", "stop")),
     (-4068, lambda c: mode(c, "true", "position")),
     (-4082, lambda c: c.refused("POST", "/fapi/v1/batchOrders", batchOrders="[]")),
     (-4116, twice),
+    (-4138, lambda c: hedged(c, "/fapi/v1/algoOrder", STOP | CLOSE | {"positionSide": "SHORT"})),
     (-4140, lambda c: halted(c, "POST")),
     (-4161, less_leverage),
     (-4165, lambda c: c.refused("GET", "/fapi/v1/allOrders", symbol="BTCUSDT", startTime=1, endTime=10**12)),
@@ -360,11 +374,11 @@ async def test_circumstances_are_refused_by_their_code(still: Client, code: int,
 # --------------------------------------------------------------------------- by a switch
 
 FAULTS = [
-    -1000, -1001, -1002, -1006, -1007, -1008, -1010, -1013, -1014, -1100, -1101, -1103, -1104, -1105, -1108, -1109,
-    -1110, -1112, -1114, -1118, -1119, -2010, -2012, -2017, -2018, -2020, -2023, -2026, -4000, -4004, -4007, -4008,
-    -4009, -4010, -4011, -4012, -4023, -4062, -4083, -4087, -4088, -4105, -4106, -4107, -4109, -4117, -4118, -4138,
-    -4141, -4142, -4169, -4172, -4189, -4192, -4202, -4203, -4205, -4206, -4208, -4209, -4400,
-    -4401, -4402, -4403, -4531, -5025, -5026, -5043,
+    -1000, -1001, -1002, -1006, -1007, -1008, -1010, -1013, -1014, -1020, -1100, -1101, -1103, -1104, -1105, -1108,
+    -1109, -1110, -1112, -1114, -1118, -1119, -2010, -2012, -2017, -2018, -2020, -2023, -2026, -4000, -4004, -4007,
+    -4008, -4009, -4010, -4011, -4012, -4023, -4062, -4083, -4087, -4088, -4105, -4106, -4107, -4109, -4117, -4118,
+    -4141, -4142, -4169, -4172, -4189, -4192, -4202, -4203, -4205, -4206, -4208, -4209, -4400, -4401, -4402, -4403,
+    -4531, -5025, -5026, -5043,
 ]  # fmt: skip
 """What this exchange never finds by itself: other products, other rules of its own house, countries, KYC."""
 

@@ -54,13 +54,16 @@ def params(chance: random.Random) -> dict[str, str]:
     return chosen
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_no_request_breaks_an_endpoint(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "sides"), [(1, ()), (2, ()), (3, ("LONG", "SHORT"))])
+async def test_no_request_breaks_an_endpoint(seed: int, sides: tuple[str, ...]) -> None:
     chance = random.Random(seed)
     async with running(still=True, limits=False) as (_, client):
+        if sides:
+            await client.signed("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
         for (method, path), route in REST.items():
             for _ in range(12):
                 chosen = {name: value for name, value in params(chance).items() if name != "recvWindow" or value}
+                chosen = {"positionSide": chance.choice(sides)} | chosen if sides else chosen
                 status, _, answer = await client.full(method, path, **chosen)
                 assert status < 500, (method, path, chosen, answer)
                 if status != 200:

@@ -93,7 +93,7 @@ class TestTimeInForce:
 
     def test_an_order_that_is_only_checked_leaves_no_trace(self) -> None:
         venue = quoted()
-        assert venue.check("a", limit(BUY, "60000"), 2) == D("0.01")
+        assert venue.check("a", limit(BUY, "60000"), 2).qty == D("0.01")
         with pytest.raises(VenueError, match="-5022"):
             venue.check("a", limit(BUY, "65000", tif=GTX), 2)
         assert venue.drain() == [] and venue.all_orders("a") == []

@@ -5,22 +5,25 @@ from __future__ import annotations
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from trading.core.book import Market
-from trading.core.margin import liquidation_price, maintenance_margin
+from trading.core.margin import hedge_liquidation_price, liquidation_price, maintenance_margin
 from trading.core.records import (
     AccountState,
     Funds,
     Income,
     Order,
     PositionLine,
+    PositionSide,
     PositionState,
     PositionView,
     Trade,
+    VenueError,
 )
 from trading.model import MONEY, ZERO, MarginMode, Side
 
 _BUY = Side.BUY
 _SELL = Side.SELL
 _ISOLATED = MarginMode.ISOLATED
+_BOTH = PositionSide.BOTH
 # reading a member off its Enum is slow, and these are asked for at every order
 
 CENT = Decimal("1E-8")
@@ -38,13 +41,14 @@ def exposure(notional: Decimal, bids: Decimal, asks: Decimal) -> Decimal:
 
 
 class Holding:
-    """One account on one symbol: its position and its open orders."""
+    """One position of an account and the open orders about it."""
 
-    __slots__ = ("asks", "bids", "buying", "market", "open", "reducing", "selling", "state")
+    __slots__ = ("asks", "bids", "buying", "key", "market", "open", "reducing", "selling", "state")
 
     def __init__(self, market: Market, state: PositionState) -> None:
         self.market = market
         self.state = state
+        self.key = state.position_side.key(state.symbol)
         self.open: dict[int, Order] = {}
         self.reducing: dict[int, Order] = {}
         """The reduce-only ones among `open`: they ask for no margin."""
@@ -166,6 +170,7 @@ class Holding:
             booked(self.unrealized),
             state.margin_mode,
             state.isolated_wallet,
+            state.position_side,
         )
 
     @property
@@ -181,14 +186,31 @@ class Holding:
 class Account:
     """Wallet and holdings of one API key."""
 
-    __slots__ = ("holdings", "income", "is_ample", "name", "named", "orders", "trades", "updated", "wallet")
+    __slots__ = (
+        "holdings",
+        "income",
+        "is_ample",
+        "is_hedged",
+        "name",
+        "named",
+        "orders",
+        "sides",
+        "trades",
+        "updated",
+        "wallet",
+    )
 
     def __init__(self, name: str, wallet: Decimal, now: int, is_ample: bool = False) -> None:
         self.name = name
         self.is_ample = is_ample
         """Taken as large enough for everything: no margin is asked of it."""
+        self.is_hedged = False
+        """Trades two positions on a symbol, LONG and SHORT."""
         self.wallet = wallet
         self.holdings: dict[str, Holding] = {}
+        """By `PositionSide.key`, which orders carry."""
+        self.sides: dict[str, tuple[Holding, ...]] = {}
+        """By symbol: BOTH, then LONG and SHORT where there was a hedge. They share leverage and margin mode."""
         self.orders: dict[int, Order] = {}
         """All, open and over, by id."""
         self.named: dict[tuple[str, str], Order] = {}
@@ -196,6 +218,18 @@ class Account:
         self.trades: list[Trade] = []
         self.income: list[Income] = []
         self.updated = now
+
+    def hold(self, market: Market, state: PositionState) -> Holding:
+        """Begin to keep a position; BOTH comes before LONG and SHORT."""
+        holding = Holding(market, state)
+        self.holdings[holding.key] = holding
+        self.sides[state.symbol] = (*self.sides.get(state.symbol, ()), holding)
+        return holding
+
+    def check_side(self, side: PositionSide) -> None:
+        """-4061 where this account has no such positions."""
+        if self.is_hedged is (side is _BOTH):
+            raise VenueError(-4061, "Order's position side does not match user's setting.")
 
     @property
     def cross_wallet(self) -> Decimal:
@@ -251,30 +285,49 @@ class Account:
             liquidation_price=self.liquidation_at(holding),
             max_notional=market.most_notional(state.leverage),
             updated=state.updated,
+            position_side=state.position_side,
         )
 
     def liquidation_at(self, holding: Holding) -> Decimal:
-        """The mark below (a short: above) which the position is liquidated; 0 = none."""
+        """The mark below (a short: above) which the position is liquidated; 0 = none.
+
+        The sides of a cross hedge share one, above the mark or below it.
+        """
         state, brackets = holding.state, holding.market.brackets
         if not state.qty or not brackets:
             return ZERO
         entry = state.cost / abs(state.qty)
         if holding.is_isolated:
             price = liquidation_price(brackets, state.qty, entry, state.isolated_wallet)
-        else:
-            others = [h for h in self.holdings.values() if h is not holding and not h.is_isolated]
+            return booked(price) if price is not None else ZERO
+        twin = self._twin(holding) if self.is_hedged else None
+        others = [h for h in self.holdings.values() if h is not holding and h is not twin and not h.is_isolated]
+        maintenance = sum((h.maintenance for h in others), ZERO)
+        pnl = sum((h.unrealized for h in others), ZERO)
+        if twin is None:
             price = liquidation_price(
                 brackets,
                 state.qty,
                 entry,
                 self.cross_wallet,
                 mode=MarginMode.CROSS,
-                other_maintenance=sum((h.maintenance for h in others), ZERO),
-                other_pnl=sum((h.unrealized for h in others), ZERO),
+                other_maintenance=maintenance,
+                other_pnl=pnl,
             )
+        else:
+            long, short = (state, twin.state) if state.qty > 0 else (twin.state, state)
+            worth = self.cross_wallet - maintenance + pnl - long.cost + short.cost
+            price = hedge_liquidation_price(brackets, long.qty, -short.qty, worth, holding.market.mark)
         return booked(price) if price is not None else ZERO
 
+    def _twin(self, holding: Holding) -> Holding | None:
+        """The other side of a hedge, where it holds something."""
+        sides = self.sides[holding.state.symbol]
+        return next((side for side in sides if side is not holding and side.state.qty), None)
+
     def state(self) -> AccountState:
-        positions = {symbol: holding.state for symbol, holding in self.holdings.items()}
+        positions = {key: holding.state for key, holding in self.holdings.items()}
         orders = list(self.orders.values())
-        return AccountState(self.name, self.wallet, positions, orders, self.trades, self.income, self.updated)
+        return AccountState(
+            self.name, self.wallet, positions, orders, self.trades, self.income, self.updated, self.is_hedged
+        )

@@ -1,13 +1,15 @@
-"""What a venue asks of an account before it takes an order: room to reduce, counts, position limit, margin, prices."""
+"""What a venue asks before it takes an order: filters, side, room to reduce, counts, position limit, margin, prices."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from trading.core.account import Account, Holding, exposure
 from trading.core.book import Market
-from trading.core.filters import check_counter_price, check_percent_price
-from trading.core.records import OrderRequest, VenueError
+from trading.core.filters import check_counter_price, check_percent_price, check_request
+from trading.core.records import Order, OrderRequest, PositionSide, VenueError
 from trading.model import ZERO, OrderType, Side, TimeInForce
 
 _LIMIT = OrderType.LIMIT
@@ -15,6 +17,8 @@ _BUY = Side.BUY
 _SELL = Side.SELL
 _GTX = TimeInForce.GTX
 _FOK = TimeInForce.FOK
+_GTD = TimeInForce.GTD
+_BOTH = PositionSide.BOTH
 # reading a member off its Enum is slow, and these are asked for at every order
 
 SHORT_MARKUP = Decimal("1.0015")
@@ -30,14 +34,55 @@ NOT_FILLABLE = (
 )
 
 
-def admit(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
-    """The quantity the order may have (a reduce-only one is cut to the position), or a VenueError."""
+def admit(account: Account, holding: Holding, request: OrderRequest, number: int, rank: int, now: int) -> Order:
+    """The order that `request` asks for, after every check; or a VenueError."""
+    market, side = holding.market, request.position_side
+    if account.is_hedged and side.is_closed_by(request.side):
+        request = msgspec.structs.replace(request, reduce_only=True)
+    check_request(request, market.instrument, market.mark, now)
+    if side is not _BOTH or account.is_hedged:
+        account.check_side(side)
+    qty = _admitted(account, holding, request)
+    if request.type is _LIMIT:
+        check_taking(market, request.side, request.price, qty, request.tif)
+    return Order(
+        number,
+        request.client_id or f"v{number:021d}",
+        account.name,
+        request.symbol,
+        request.side,
+        request.type,
+        request.type,
+        request.tif,
+        request.price,
+        qty,
+        request.reduce_only,
+        request.stp,
+        request.good_till // 1000 * 1000 if request.tif is _GTD else 0,
+        now,
+        now,
+        rank,
+        price_match=request.price_match,
+        position_side=side,
+        key=holding.key,
+    )
+
+
+def _admitted(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
+    """The quantity the order may have; a reduce-only one is cut to the position, but not in a hedge."""
     market = holding.market
     qty = request.qty
     if request.reduce_only:
+        # MARKET comes before the resting ones in a hedge too (unconfirmed): a stop closes what a profit waits to.
         qty = reducible(holding, request.side, qty, is_first=request.type is not _LIMIT)
-    if request.type is _LIMIT and len(holding.open) >= market.instrument.max_orders > 0:
-        raise VenueError(-2025, "Reach max open order limit.")
+        if qty < request.qty and request.position_side is not _BOTH:
+            raise VenueError(-2022, "ReduceOnly Order is rejected.")
+    if request.type is _LIMIT:
+        resting = len(holding.open)
+        if account.is_hedged:
+            resting = sum(len(side.open) for side in account.sides[request.symbol])
+        if resting >= market.instrument.max_orders > 0:
+            raise VenueError(-2025, "Reach max open order limit.")
     if request.client_id:
         earlier = account.named.get((request.symbol, request.client_id))
         if earlier is not None and earlier.is_open:

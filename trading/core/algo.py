@@ -7,10 +7,11 @@ from copy import copy
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
 from msgspec import Struct
 
 from trading.core.filters import check_notional, check_precision, check_price, check_qty
-from trading.core.records import AccountEvent, OrderRequest, OrderUpdate, SelfTrade, VenueError
+from trading.core.records import AccountEvent, OrderRequest, OrderUpdate, PositionSide, SelfTrade, VenueError
 from trading.core.venue import Venue
 from trading.model import ZERO, Instrument, OrderType, Side, TimeInForce
 
@@ -76,6 +77,7 @@ class AlgoRequest(Struct, frozen=True, kw_only=True):
     stp: str = SelfTrade.EXPIRE_MAKER
     price_match: str = "NONE"
     good_till: int = 0
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class AlgoOrder(Struct):
@@ -160,6 +162,8 @@ class AlgoBook:
     # ---- requests
     def place(self, account: str, request: AlgoRequest, now: int) -> AlgoOrder:
         """A waiting order; no margin is asked before its price comes. Every refusal is a VenueError."""
+        if request.position_side.is_closed_by(request.side):
+            request = msgspec.structs.replace(request, reduce_only=True)
         self._check(account, request)
         self._last_id += 1
         algo = AlgoOrder(
@@ -359,7 +363,7 @@ class AlgoBook:
         asked = algo.request
         qty, reduce_only = asked.qty, asked.reduce_only
         if asked.close_position:
-            held = self._venue.position(algo.account, asked.symbol).qty
+            held = self._venue.position(algo.account, asked.symbol, asked.position_side).qty
             if not held or (held > 0) is (asked.side is Side.BUY):
                 return None
             qty, reduce_only = abs(held), True
@@ -367,7 +371,17 @@ class AlgoBook:
         tif = asked.tif if asked.type.is_limit else TimeInForce.GTC
         good_till = asked.good_till if tif is TimeInForce.GTD else 0
         return OrderRequest(
-            asked.symbol, asked.side, kind, qty, asked.price, tif, reduce_only, algo.client_id, asked.stp, good_till
+            asked.symbol,
+            asked.side,
+            kind,
+            qty,
+            asked.price,
+            tif,
+            reduce_only,
+            algo.client_id,
+            asked.stp,
+            good_till,
+            position_side=asked.position_side,
         )
 
     def _end(self, algo: AlgoOrder, status: AlgoStatus, now: int) -> None:

@@ -8,7 +8,7 @@ from trading.core.account import Account, Holding
 from trading.core.admission import check_margin, reducible
 from trading.core.filters import check_notional, check_percent_price, check_precision, check_price, check_qty
 from trading.core.floor import Floor
-from trading.core.records import Execution, Order, SelfTrade, Status, VenueError
+from trading.core.records import Execution, Order, PositionSide, SelfTrade, Status, VenueError
 from trading.model import OrderType, Side, TimeInForce
 
 MOST_AMENDMENTS = 10_000
@@ -27,7 +27,7 @@ def amend(
 ) -> Order:
     """Amend the open `order`; a refusal leaves it as it was. `qty` is the whole quantity, filled part included."""
     account = floor.accounts[order.account]
-    holding = account.holdings[order.symbol]
+    holding = account.holdings[order.key]
     _check(holding, order, side, price, qty, reduce_only)
     market = holding.market
     if order.executed and qty <= order.executed:
@@ -69,7 +69,8 @@ def _check(holding: Holding, order: Order, side: Side, price: Decimal, qty: Deci
     check_precision(instrument, price, qty)
     check_price(instrument, price)
     check_qty(instrument, qty, instrument.max_qty)
-    if not reduce_only:
+    is_closing = order.reduce_only and order.position_side is not PositionSide.BOTH  # whose owner cannot say so
+    if not (reduce_only or is_closing):
         check_notional(instrument, price, qty, -5029)
 
 

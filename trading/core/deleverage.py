@@ -6,16 +6,16 @@ from decimal import Decimal
 
 from trading.core.account import Account
 from trading.core.floor import Floor
-from trading.core.records import Execution, Order, SelfTrade, VenueError
+from trading.core.records import Execution, Order, PositionSide, SelfTrade, VenueError
 from trading.model import ZERO, OrderType, Side, TimeInForce
 
 CLIENT_ID = "adl_autoclose"
 """What every such order is called (binance-usdm.md §11.3)."""
 
 
-def deleverage(floor: Floor, account: Account, symbol: str, qty: Decimal, now: int) -> Order:
+def deleverage(floor: Floor, account: Account, symbol: str, qty: Decimal, now: int, side: PositionSide) -> Order:
     """Close `qty` of a position, 0 = all of it, without a fee; -2024 where there is less."""
-    holding = floor.holding(account, symbol)
+    holding = floor.holding(account, symbol, side)
     held = holding.state.qty
     size = qty or abs(held)
     if not size or size > abs(held):
@@ -42,6 +42,8 @@ def deleverage(floor: Floor, account: Account, symbol: str, qty: Decimal, now: i
         created=now,
         updated=now,
         rank=floor.ranks,
+        position_side=side,
+        key=holding.key,
     )
     account.named[symbol, CLIENT_ID] = order
     floor.tell(holding, order, Execution.NEW, now)

@@ -16,6 +16,8 @@ from trading.core.records import (
     Income,
     Order,
     OrderUpdate,
+    PositionLine,
+    PositionSide,
     PositionState,
     SelfTrade,
     Status,
@@ -35,6 +37,7 @@ _NEW = Execution.NEW
 _CALCULATED = Execution.CALCULATED
 _FILLED = Status.FILLED
 _PARTIALLY_FILLED = Status.PARTIALLY_FILLED
+_BOTH = PositionSide.BOTH
 # reading a member off its Enum is slow, and these are asked for at every order
 
 STP_REASON, IOC_REASON, IOC_STP_REASON, REDUCE_REASON, MARKET_REASON = "1", "2", "3", "4", "9"
@@ -62,14 +65,19 @@ class Floor:
         except KeyError:
             raise VenueError(-1121, "Invalid symbol.") from None
 
-    def holding(self, account: Account, symbol: str) -> Holding:
-        holding = account.holdings.get(symbol)
-        if holding is None:
-            market = self.market(symbol)
+    def holding(self, account: Account, symbol: str, side: PositionSide = _BOTH) -> Holding:
+        holding = account.holdings.get(symbol if side is _BOTH else side.key(symbol))
+        if holding is not None:
+            return holding
+        market = self.market(symbol)
+        if side is _BOTH:
             # The venue's default, unless the symbol does not go that far.
-            state = PositionState(symbol, leverage=min(20, market.instrument.max_leverage))
-            holding = account.holdings[symbol] = Holding(market, state)
-        return holding
+            return account.hold(market, PositionState(symbol, leverage=min(20, market.instrument.max_leverage)))
+        account.check_side(side)
+        both = self.holding(account, symbol).state
+        for each in (PositionSide.LONG, PositionSide.SHORT):
+            account.hold(market, PositionState(symbol, both.leverage, both.margin_mode, position_side=each))
+        return account.holdings[side.key(symbol)]
 
     # ---- an order's way
     def enter(self, account: Account, holding: Holding, order: Order, now: int) -> None:
@@ -112,7 +120,7 @@ class Floor:
 
     def lift(self, order: Order) -> None:
         """Take a resting order out of its queue."""
-        holding = self.accounts[order.account].holdings[order.symbol]
+        holding = self.accounts[order.account].holdings[order.key]
         if order.order_id in holding.open:
             holding.drop(order)
             holding.market.shelf(order.side).remove(order)
@@ -123,7 +131,7 @@ class Floor:
         order.status = status
         order.updated = now
         cancelled = status is Status.CANCELED
-        holding = self.accounts[order.account].holdings[order.symbol]
+        holding = self.accounts[order.account].holdings[order.key]
         self.tell(holding, order, Execution.CANCELED if cancelled else Execution.EXPIRED, now, reason)
 
     # ---- matching
@@ -233,7 +241,7 @@ class Floor:
     ) -> None:
         """Book one side of one execution, the last of the market's trade ids; `fee` None: by the rates."""
         account = self.accounts[order.account]
-        holding = account.holdings[order.symbol]
+        holding = account.holdings[order.key]
         market, side = holding.market, order.side
         whole = qty == order.qty - order.executed
         if order.order_id in holding.open:
@@ -267,6 +275,7 @@ class Floor:
             maker,
             realized,
             now,
+            order.position_side,
         )
         if self.is_terse:
             self._tell_trade(account, holding, order, trade, execution, now)
@@ -334,7 +343,10 @@ class Floor:
     def tell_balance(
         self, account: Account, reason: str, holding: Holding | None, now: int, change: Decimal = ZERO, symbol: str = ""
     ) -> None:
-        lines = (holding.line(),) if holding is not None else ()
+        lines: tuple[PositionLine, ...] = (holding.line(),) if holding is not None else ()
+        if holding is not None and account.is_hedged:
+            # told whole, with an empty BOTH before its sides, as on the live stream
+            lines = tuple(side.line() for side in account.sides[holding.state.symbol])
         self.pending.append(
             BalanceUpdate(
                 account.name, reason, self.quote_asset, account.wallet, account.cross_wallet, change, lines, symbol, now
@@ -345,10 +357,11 @@ class Floor:
     def readmit(self, state: AccountState) -> None:
         """An account as it was kept; its open orders rest again with `rest_again`, when all accounts are back."""
         account = self.accounts[state.name] = Account(state.name, state.wallet, state.updated)
-        account.trades, account.income = state.trades, state.income
-        for symbol, position in state.positions.items():
-            account.holdings[symbol] = Holding(self.market(symbol), position)
+        account.trades, account.income, account.is_hedged = state.trades, state.income, state.is_hedged
+        for position in state.positions.values():
+            account.hold(self.market(position.symbol), position)
         for order in state.orders:
+            order.key = order.key or order.symbol  # kept before there were hedges
             account.orders[order.order_id] = order
             account.named[order.symbol, order.client_id] = order
 
@@ -356,7 +369,7 @@ class Floor:
         """Put every open order back into its queue, in the old order."""
         resting = [order for account in self.accounts.values() for order in account.orders.values() if order.is_open]
         for order in sorted(resting, key=lambda order: order.rank):
-            self._rest(self.accounts[order.account].holdings[order.symbol], order)
+            self._rest(self.accounts[order.account].holdings[order.key], order)
 
 
 def _is_passive(market: Market, order: Order) -> bool:

@@ -28,13 +28,13 @@ def liquidate(floor: Floor, market: Market, now: int) -> bool:
         return False
     symbol, happened = market.instrument.symbol, False
     for account in floor.accounts.values():
-        holding = account.holdings.get(symbol)
-        if holding is None or not holding.state.qty:
-            continue
-        doomed = [holding] if holding.is_isolated else _cross(account)
-        if _is_short_of_margin(account, doomed):
-            _close_all(floor, account, doomed, now)
-            happened = True
+        for holding in account.sides.get(symbol, ()):
+            if not holding.state.qty:
+                continue
+            doomed = [holding] if holding.is_isolated else _cross(account)
+            if _is_short_of_margin(account, doomed):
+                _close_all(floor, account, doomed, now)
+                happened = True
     return happened
 
 
@@ -43,14 +43,16 @@ def first_doom(floor: Floor, market: Market, price: Decimal) -> Decimal | None:
     symbol, tick, last = market.instrument.symbol, market.instrument.tick_size, market.last
     found: list[Decimal] = []
     for account in floor.accounts.values():
-        holding = account.holdings.get(symbol)
-        if holding is None or not holding.state.qty:
-            continue
-        at = account.liquidation_at(holding)
-        if at and holding.state.qty > 0:
-            found.append(((at / tick).quantize(_ONE, rounding=ROUND_CEILING) - 1) * tick)
-        elif at:
-            found.append(((at / tick).quantize(_ONE, rounding=ROUND_FLOOR) + 1) * tick)
+        for holding in account.sides.get(symbol, ()):
+            if not holding.state.qty:
+                continue
+            at = account.liquidation_at(holding)
+            # A hedge is liquidated as what is left of it: its LONG may have to fear a rise.
+            falls = at < market.mark if account.is_hedged else holding.state.qty > 0
+            if at and falls:
+                found.append(((at / tick).quantize(_ONE, rounding=ROUND_CEILING) - 1) * tick)
+            elif at:
+                found.append(((at / tick).quantize(_ONE, rounding=ROUND_FLOOR) + 1) * tick)
     on_the_way = [at for at in found if price <= at < last or last < at <= price]
     return min(on_the_way, key=lambda at: abs(at - last), default=None)
 
@@ -119,6 +121,8 @@ def _order(floor: Floor, account: Account, holding: Holding, side: Side, price: 
         created=now,
         updated=now,
         rank=floor.ranks,
+        position_side=holding.state.position_side,
+        key=holding.key,
     )
     account.named[order.symbol, order.client_id] = order
     return order

@@ -1,6 +1,6 @@
 """The margin rules of Binance USDⓈ-M futures: brackets, initial and maintenance margin, liquidation price.
 
-Pure functions of `binance-usdm.md` §15 for one-way positions. Money is quote, `qty` is signed (short below zero).
+Pure functions of `binance-usdm.md` §15. Money is quote, `qty` is signed (short below zero).
 """
 
 from __future__ import annotations
@@ -76,3 +76,24 @@ def liquidation_price(
         ]
         price = max(prices) if qty > 0 else min(prices)
     return price if price > 0 else None
+
+
+def hedge_liquidation_price(
+    brackets: Sequence[Bracket], long: Decimal, short: Decimal, worth: Decimal, mark: Decimal
+) -> Decimal | None:
+    """As `liquidation_price` for a cross hedge of the quantities `long` and `short`; None = never.
+
+    `worth`: the margin balance at a price of 0, less the maintenance margin of the other positions. A hedge lives
+    between two prices, as its maintenance margin grows on both sides: the one nearer to `mark` is told.
+    """
+    with localcontext(EXACT):
+        lines = [
+            (worth + high.cum + low.cum, long * high.mmr + short * low.mmr - long + short)
+            for high in brackets
+            for low in brackets
+        ]
+        # As above the greatest line holds: of the prices that fall to one side, the first on the way.
+        falling = max((left / slope for left, slope in lines if slope < 0), default=ZERO)
+        rising = min((left / slope for left, slope in lines if slope > 0), default=ZERO)
+        found = [price for price in (falling, rising) if price > 0]
+        return min(found, key=lambda price: abs(price - mark), default=None)

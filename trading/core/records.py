@@ -46,6 +46,27 @@ class Execution(StrEnum):
     CALCULATED = "CALCULATED"
 
 
+class PositionSide(StrEnum):
+    """Which of an account's positions on a symbol: the only one, or a side of a hedge; the values are Binance's."""
+
+    BOTH = "BOTH"
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+    def is_closed_by(self, side: Side) -> bool:
+        """Whether an order of `side` can only close the position; never where there is but one."""
+        return self is not _BOTH and (self is _LONG) is (side is _SELL)
+
+    def key(self, symbol: str) -> str:
+        """Under which an account keeps this position on `symbol`."""
+        return symbol if self is _BOTH else f"{symbol}:{self.value}"
+
+
+_BOTH = PositionSide.BOTH
+_LONG = PositionSide.LONG
+_SELL = Side.SELL
+
+
 class SelfTrade(StrEnum):
     """Which side of a trade with oneself is expired; the taker's choice decides."""
 
@@ -71,6 +92,7 @@ class OrderRequest(Struct, frozen=True):
     """ms, for GTD."""
     price_match: str = "NONE"
     """How its price was found."""
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class Order(Struct):
@@ -103,6 +125,9 @@ class Order(Struct):
     price_match: str = "NONE"
     modify_id: str = ""
     """What the last amendment was called by who asked for it."""
+    position_side: PositionSide = PositionSide.BOTH
+    key: str = ""
+    """Of the position it is about, as `PositionSide.key` makes it: looked up at every fill."""
 
     @property
     def remaining(self) -> Decimal:
@@ -136,6 +161,7 @@ class Trade(Struct, frozen=True):
     maker: bool
     realized_pnl: Decimal
     time: int
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class Income(Struct, frozen=True):
@@ -155,7 +181,7 @@ class Income(Struct, frozen=True):
 
 
 class PositionView(Struct, frozen=True):
-    """A position with everything the venue reckons about it, at one instant (one-way)."""
+    """A position with everything the venue reckons about it, at one instant."""
 
     symbol: str
     qty: Decimal
@@ -180,6 +206,7 @@ class PositionView(Struct, frozen=True):
     max_notional: Decimal
     """The largest position at this leverage; 0 = unlimited."""
     updated: int
+    position_side: PositionSide = PositionSide.BOTH
 
     @property
     def notional(self) -> Decimal:
@@ -198,6 +225,7 @@ class PositionLine(Struct, frozen=True):
     unrealized_pnl: Decimal
     margin_mode: MarginMode
     isolated_wallet: Decimal
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class Funds(Struct, frozen=True):
@@ -226,7 +254,7 @@ class OrderUpdate(Struct, frozen=True, tag=True):
     expiry_reason: str
     """Binance's `er`, "0" for none."""
     bid_notional: Decimal
-    """Of the account's open orders on the symbol, after this."""
+    """Of the account's open orders on the symbol, in a hedge on its side of it, after this."""
     ask_notional: Decimal
     time: int
 
@@ -284,7 +312,7 @@ class MarketState(Struct):
 
 
 class PositionState(Struct):
-    """One account on one symbol, as kept between runs."""
+    """One position of an account, as kept between runs."""
 
     symbol: str
     leverage: int = 20
@@ -297,6 +325,7 @@ class PositionState(Struct):
     accumulated: Decimal = ZERO
     isolated_wallet: Decimal = ZERO
     updated: int = 0
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class AccountState(Struct):
@@ -305,10 +334,12 @@ class AccountState(Struct):
     name: str
     wallet: Decimal
     positions: dict[str, PositionState]
+    """By `PositionSide.key`."""
     orders: list[Order]
     trades: list[Trade]
     income: list[Income]
     updated: int
+    is_hedged: bool = False
 
 
 class VenueState(Struct):

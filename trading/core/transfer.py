@@ -6,13 +6,13 @@ from decimal import Decimal
 
 from trading.core.account import Account, booked
 from trading.core.floor import Floor
-from trading.core.records import VenueError
+from trading.core.records import PositionSide, VenueError
 from trading.model import ZERO
 
 
-def move_margin(floor: Floor, account: Account, symbol: str, amount: Decimal, now: int) -> None:
+def move_margin(floor: Floor, account: Account, symbol: str, amount: Decimal, now: int, side: PositionSide) -> None:
     """`amount` goes into the isolated position of `symbol`, below 0 out of it."""
-    holding = floor.holding(account, symbol)
+    holding = floor.holding(account, symbol, side)
     state = holding.state
     if not holding.is_isolated:
         raise VenueError(-4049, "Add margin only support for isolated position.")

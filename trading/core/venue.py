@@ -8,14 +8,15 @@ from heapq import heappop
 
 import msgspec
 
-from trading.core.account import Account, Holding, booked, exposure
-from trading.core.admission import admit, check_taking
+from trading.core.account import Account
+from trading.core.admission import admit
 from trading.core.amendment import amend
 from trading.core.book import Market
 from trading.core.deleverage import deleverage
-from trading.core.filters import check_request
 from trading.core.floor import Floor
+from trading.core.funding import settle_funding
 from trading.core.liquidation import first_doom, liquidate
+from trading.core.modes import set_leverage, set_margin_mode, set_position_mode
 from trading.core.records import (
     AccountEvent,
     BalanceUpdate,
@@ -28,6 +29,7 @@ from trading.core.records import (
     OrderRequest,
     OrderUpdate,
     PositionLine,
+    PositionSide,
     PositionView,
     SelfTrade,
     Status,
@@ -36,7 +38,7 @@ from trading.core.records import (
     VenueState,
 )
 from trading.core.transfer import move_margin
-from trading.model import ZERO, Bracket, Instrument, MarginMode, OrderType, Side, TimeInForce
+from trading.model import ZERO, Bracket, Instrument, MarginMode, Side
 
 __all__ = [
     "AccountEvent",
@@ -50,6 +52,7 @@ __all__ = [
     "OrderRequest",
     "OrderUpdate",
     "PositionLine",
+    "PositionSide",
     "PositionView",
     "SelfTrade",
     "Status",
@@ -59,10 +62,7 @@ __all__ = [
     "VenueState",
 ]
 
-
-_LIMIT = OrderType.LIMIT
-_GTD = TimeInForce.GTD
-# reading a member off its Enum is slow, and these are asked for at every order
+_BOTH = PositionSide.BOTH
 
 
 class Venue:
@@ -127,39 +127,22 @@ class Venue:
     def accounts(self) -> tuple[str, ...]:
         return tuple(self._accounts)
 
+    def set_position_mode(self, account: str, is_hedged: bool) -> None:
+        """One position on every symbol, or with `is_hedged` two, LONG and SHORT."""
+        set_position_mode(self._accounts[account], is_hedged)
+
+    def is_hedged(self, account: str) -> bool:
+        return self._accounts[account].is_hedged
+
     def set_leverage(self, account: str, symbol: str, leverage: int, now: int) -> None:
-        owner = self._accounts[account]
-        holding = self._floor.holding(owner, symbol)
-        market, state = holding.market, holding.state
-        if not 1 <= leverage <= market.instrument.max_leverage:
-            raise VenueError(-4028, f"Leverage {leverage} is not valid")
-        if leverage < state.leverage and state.qty and holding.is_isolated:
-            raise VenueError(-4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions.")
-        most = market.most_notional(leverage)
-        if most and exposure(state.qty * market.mark, holding.bids, holding.asks) > most:
-            raise VenueError(-2027, "Exceeded the maximum allowable position at current leverage.")
-        before, state.leverage = state.leverage, leverage
-        if leverage < before and owner.free < 0:
-            state.leverage = before
-            raise VenueError(-2028, "Leverage is smaller than permitted: insufficient margin balance")
-        if leverage != before:
-            self._floor.pending.append(LeverageUpdate(account, symbol, leverage, now))
+        set_leverage(self._floor, self._accounts[account], symbol, leverage, now)
 
     def set_margin_mode(self, account: str, symbol: str, mode: MarginMode, now: int) -> None:
-        holding = self._floor.holding(self._accounts[account], symbol)
-        if mode is holding.state.margin_mode:
-            raise VenueError(-4046, "No need to change margin type.")
-        if holding.open:
-            raise VenueError(-4047, "Margin type cannot be changed if there exists open orders.")
-        if holding.state.qty:
-            raise VenueError(-4048, "Margin type cannot be changed if there exists position.")
-        holding.state.margin_mode = mode
-        holding.state.updated = now
-        self._floor.tell_balance(self._accounts[account], "MARGIN_TYPE_CHANGE", holding, now)
+        set_margin_mode(self._floor, self._accounts[account], symbol, mode, now)
 
-    def move_margin(self, account: str, symbol: str, amount: Decimal, now: int) -> None:
+    def move_margin(self, account: str, symbol: str, amount: Decimal, now: int, side: PositionSide = _BOTH) -> None:
         """Into an isolated position, or out of it below 0."""
-        move_margin(self._floor, self._accounts[account], symbol, amount, now)
+        move_margin(self._floor, self._accounts[account], symbol, amount, now, side)
 
     def leverage(self, account: str, symbol: str) -> int:
         return self._floor.holding(self._accounts[account], symbol).state.leverage
@@ -171,14 +154,15 @@ class Venue:
         """The largest position at `leverage`; 0 = unlimited."""
         return self._floor.market(symbol).most_notional(leverage)
 
-    def position(self, account: str, symbol: str) -> PositionView:
+    def position(self, account: str, symbol: str, side: PositionSide = _BOTH) -> PositionView:
         owner = self._accounts[account]
-        return owner.view(self._floor.holding(owner, symbol))
+        return owner.view(self._floor.holding(owner, symbol, side))
 
-    def positions(self, account: str) -> list[PositionView]:
-        """Symbols with a position or open orders."""
+    def positions(self, account: str, symbol: str | None = None) -> list[PositionView]:
+        """Those that hold something or have open orders."""
         owner = self._accounts[account]
-        return [owner.view(holding) for holding in owner.holdings.values() if holding.state.qty or holding.open]
+        holdings = owner.holdings.values() if symbol is None else owner.sides.get(symbol, ())
+        return [owner.view(holding) for holding in holdings if holding.state.qty or holding.open]
 
     def funds(self, account: str) -> Funds:
         return self._accounts[account].funds(self.quote_asset)
@@ -201,40 +185,28 @@ class Venue:
     def place(self, account: str, request: OrderRequest, now: int) -> Order:
         """The order as it stands after matching (the live object: copy it if you keep it)."""
         floor, owner = self._floor, self._accounts[account]
-        holding = floor.holding(owner, request.symbol)
-        qty = _check(owner, holding, request, now)
-        number = floor.orders = floor.orders + 1
-        rank = floor.ranks = floor.ranks + 1
-        order = Order(
-            number,
-            request.client_id or f"v{number:021d}",
-            account,
-            request.symbol,
-            request.side,
-            request.type,
-            request.type,
-            request.tif,
-            request.price,
-            qty,
-            request.reduce_only,
-            request.stp,
-            request.good_till // 1000 * 1000 if request.tif is _GTD else 0,
-            now,
-            now,
-            rank,
-            price_match=request.price_match,
-        )
+        # A side that does not go with the mode is refused after the filters, whichever holding stands for it (§13).
+        side = request.position_side if owner.is_hedged else _BOTH
+        holding = floor.holding(owner, request.symbol, side)
+        number, rank = floor.orders + 1, floor.ranks + 1
+        order = admit(owner, holding, request, number, rank, now)
+        floor.orders, floor.ranks = number, rank
         floor.enter(owner, holding, order, now)
         return order
 
-    def check(self, account: str, request: OrderRequest, now: int) -> Decimal:
-        """Every check of `place` and nothing more; the quantity that the order would have."""
+    def check(self, account: str, request: OrderRequest, now: int) -> Order:
+        """Every check of `place` and nothing more; the order that it would be, numbered 0."""
         owner = self._accounts[account]
-        return _check(owner, self._floor.holding(owner, request.symbol), request, now)
+        holding = self._floor.holding(owner, request.symbol, request.position_side if owner.is_hedged else _BOTH)
+        return admit(owner, holding, request, 0, 0, now)
 
-    def deleverage(self, account: str, symbol: str, qty: Decimal, now: int) -> Order:
+    def check_side(self, account: str, side: PositionSide) -> None:
+        """-4061 where positions of `account` have no such side."""
+        self._accounts[account].check_side(side)
+
+    def deleverage(self, account: str, symbol: str, qty: Decimal, now: int, side: PositionSide = _BOTH) -> Order:
         """Close `qty` of a position at the mark as an ADL does; 0 = all of it."""
-        return deleverage(self._floor, self._accounts[account], symbol, qty, now)
+        return deleverage(self._floor, self._accounts[account], symbol, qty, now, side)
 
     def cancel(self, account: str, symbol: str, order_id: int | None, client_id: str | None, now: int) -> Order:
         """`order_id` wins where both are given. -2011 for what is not open."""
@@ -400,20 +372,7 @@ class Venue:
     def settle_funding(self, symbol: str, rate: Decimal, now: int) -> None:
         """Longs pay `rate` of their notional at the mark to shorts; an isolated position pays from its own wallet."""
         market = self._floor.market(symbol)
-        for account in self._accounts.values():
-            holding = account.holdings.get(symbol)
-            if holding is None or not holding.state.qty:
-                continue
-            amount = -booked(holding.state.qty * market.mark * rate)
-            if not amount:
-                continue
-            account.wallet += amount
-            account.updated = now
-            if holding.is_isolated:
-                holding.state.isolated_wallet += amount
-            self._floor.earn(account, "FUNDING_FEE", amount, symbol, now)
-            shown = holding if holding.is_isolated else None
-            self._floor.tell_balance(account, "FUNDING_FEE", shown, now, change=amount, symbol=symbol)
+        settle_funding(self._floor, market, rate, now)
         liquidate(self._floor, market, now)
 
     def last(self, symbol: str) -> Decimal:
@@ -486,12 +445,3 @@ class Venue:
             floor.readmit(account)
         floor.rest_again()
         return venue
-
-
-def _check(owner: Account, holding: Holding, request: OrderRequest, now: int) -> Decimal:
-    market = holding.market
-    check_request(request, market.instrument, market.mark, now)
-    qty = admit(owner, holding, request)
-    if request.type is _LIMIT:
-        check_taking(market, request.side, request.price, qty, request.tif)
-    return qty

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
 
+from trading.core.venue import PositionSide, PositionView
 from trading.gateways.binance import wire
 from trading.model import MarginMode
 from trading.sandbox import fields as read
@@ -34,9 +36,8 @@ def account_new(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Acco
 
 
 def account_old(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountState:
-    venue = exchange.venue
-    rows = [venue.position(caller.account, symbol) for symbol in exchange.rules]
-    made = holdings.account_old(venue.funds(caller.account), rows, exchange.rules)
+    rows = _every_side(exchange, caller.account, exchange.rules)
+    made = holdings.account_old(exchange.venue.funds(caller.account), rows, exchange.rules)
     is_burning, is_joint = caller.account in exchange.burning, caller.account in exchange.joint
     return msgspec.structs.replace(made, fee_burn=is_burning, multi_assets_margin=is_joint)
 
@@ -47,22 +48,31 @@ def risk_new(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.Po
 
 
 def risk_rows(exchange: Exchange, account: str, symbol: str | None = None) -> list[wire.PositionRisk]:
-    """v3/positionRisk of `account`: what it holds or has orders for."""
+    """v3/positionRisk of `account`: what it holds or has orders for.
+
+    Of a hedge only the sides that have something, as in Binance's own example (else unconfirmed).
+    """
     return [
-        holdings.risk_new(row, exchange.rules[row.symbol], quantile(exchange, account, row.symbol))
-        for row in exchange.venue.positions(account)
-        if symbol in (None, row.symbol)
+        holdings.risk_new(row, exchange.rules[row.symbol], quantile(exchange, account, row))
+        for row in exchange.venue.positions(account, symbol)
     ]
 
 
 def risk_old(exchange: Exchange, caller: Caller, fields: Fields) -> list[wire.PositionRisk]:
     symbol = optional_symbol(exchange, fields)
-    symbols = [symbol] if symbol else list(exchange.rules)
-    return [holdings.risk_old(exchange.venue.position(caller.account, each), exchange.rules[each]) for each in symbols]
+    rows = _every_side(exchange, caller.account, [symbol] if symbol else exchange.rules)
+    return [holdings.risk_old(row, exchange.rules[row.symbol]) for row in rows]
+
+
+def _every_side(exchange: Exchange, account: str, symbols: Iterable[str]) -> list[PositionView]:
+    """Every position that `account` has or could have; no BOTH in a hedge."""
+    venue = exchange.venue
+    sides = (PositionSide.LONG, PositionSide.SHORT) if venue.is_hedged(account) else (PositionSide.BOTH,)
+    return [venue.position(account, symbol, side) for symbol in symbols for side in sides]
 
 
 def account_config(exchange: Exchange, caller: Caller, fields: Fields) -> wire.AccountConfig:
-    is_hedged, is_joint = caller.account in exchange.hedged, caller.account in exchange.joint
+    is_hedged, is_joint = exchange.venue.is_hedged(caller.account), caller.account in exchange.joint
     return wire.AccountConfig(dual_side_position=is_hedged, multi_assets_margin=is_joint)
 
 
@@ -103,20 +113,17 @@ def set_margin_type(exchange: Exchange, caller: Caller, fields: Fields) -> wire.
 
 
 def position_mode(exchange: Exchange, caller: Caller, fields: Fields) -> wire.PositionMode:
-    return wire.PositionMode(caller.account in exchange.hedged)
+    return wire.PositionMode(exchange.venue.is_hedged(caller.account))
 
 
 def set_position_mode(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Fault:
     wanted = read.flag(fields, "dualSidePosition")
     if wanted is None:
         raise missing("dualSidePosition")
-    if wanted is (caller.account in exchange.hedged):
-        raise Refusal(-4059)
-    if exchange.venue.open_orders(caller.account):
+    is_other = wanted is not exchange.venue.is_hedged(caller.account)
+    if is_other and exchange.algos.open_orders(caller.account):  # unconfirmed: that those that wait count
         raise Refusal(-4067)
-    if any(row.qty for row in exchange.venue.positions(caller.account)):
-        raise Refusal(-4068)
-    exchange.hedged ^= {caller.account}
+    exchange.venue.set_position_mode(caller.account, wanted)
     return DONE
 
 

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Struct, field
 
-from trading.core.venue import VenueError
+from trading.core.venue import PositionSide, VenueError
 from trading.gateways.binance import wire
 from trading.sandbox import accounts, conditional, faults, holdings, shapes
 from trading.sandbox.drive import Drive, reach
@@ -45,6 +45,7 @@ class Deleveraging(Struct, forbid_unknown_fields=True):
     account: str
     symbol: str
     qty: Decimal = Decimal(0)
+    position_side: PositionSide = field(name="positionSide", default=PositionSide.BOTH)
 
 
 class Command(Struct, forbid_unknown_fields=True):
@@ -152,7 +153,8 @@ def _move(exchange: Exchange, drive: Drive, command: Command) -> dict[str, objec
             exchange.set_status(_listed(exchange, command.halt.symbol), command.halt.status)
         if command.adl is not None:
             adl = command.adl
-            exchange.venue.deleverage(adl.account, _listed(exchange, adl.symbol), adl.qty, exchange.now())
+            symbol = _listed(exchange, adl.symbol)
+            exchange.venue.deleverage(adl.account, symbol, adl.qty, exchange.now(), adl.position_side)
         exchange.flush()
     except VenueError as error:
         raise Refusal(error.code, error.text) from None

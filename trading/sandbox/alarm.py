@@ -23,7 +23,7 @@ class Alarm:
         self._venue = venue
         self._turn = -1
         self._called: set[tuple[str, str]] = set()
-        """Account and symbol; "" = the cross positions together."""
+        """Account and `PositionSide.key`; "" = the cross positions together."""
 
     def next_account(self) -> str:
         """Accounts take turns, so that no look at all of them at once holds the exchange up; "" = there are none."""
@@ -44,17 +44,17 @@ class Alarm:
             yield _call(now, cross, rules, short(funds.cross_wallet))
         for view in held:
             own = [view] if view.margin_mode is MarginMode.ISOLATED else []
-            if self._is_due(account, view.symbol, own, isolated_margin(view)):
+            if self._is_due(account, view.position_side.key(view.symbol), own, isolated_margin(view)):
                 yield _call(now, own, rules, None)
 
-    def _is_due(self, account: str, symbol: str, views: list[records.PositionView], balance: Decimal) -> bool:
+    def _is_due(self, account: str, key: str, views: list[records.PositionView], balance: Decimal) -> bool:
         needed = sum((view.maintenance for view in views), ZERO)
         if not views or needed < balance * CALL:
-            self._called.discard((account, symbol))
+            self._called.discard((account, key))
             return False
-        if (account, symbol) in self._called:
+        if (account, key) in self._called:
             return False
-        self._called.add((account, symbol))
+        self._called.add((account, key))
         return True
 
 
@@ -64,7 +64,7 @@ def _call(
     positions = [
         wire.CalledPosition(
             symbol=view.symbol,
-            position_side="BOTH",
+            position_side=view.position_side,
             qty=fixed(view.qty, rules[view.symbol].qty_precision),
             margin_type="ISOLATED" if view.margin_mode is MarginMode.ISOLATED else "CROSSED",
             isolated_wallet=short(view.isolated_wallet),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trading.core.algo import AlgoRequest, AlgoType
+from trading.core.venue import PositionSide
 from trading.gateways.binance import wire
-from trading.model import ZERO, OrderType, TimeInForce
+from trading.model import ZERO, OrderType, Side, TimeInForce
 from trading.sandbox import fields as read
 from trading.sandbox import history, orders
 from trading.sandbox.conditional import answer, row
@@ -26,7 +27,8 @@ def algo_request(exchange: Exchange, caller: Caller, fields: Fields) -> AlgoRequ
         read.text(fields, name)
     symbol, side, kind = symbol_of(exchange, fields), side_of(fields), _type(fields)
     reduce_only = read.flag(fields, "reduceOnly")
-    orders.check_position_side(exchange, caller, fields, reduce_only)
+    position = orders.position_side_of(exchange, caller, fields, reduce_only)
+    exchange.venue.check_side(caller.account, position)
     working = fields.get("workingType") or "CONTRACT_PRICE"
     if working not in WORKING:
         raise missing("workingType")
@@ -34,13 +36,13 @@ def algo_request(exchange: Exchange, caller: Caller, fields: Fields) -> AlgoRequ
     if stp not in orders.STP_MODES:
         raise Refusal(-5039)
     is_trailing = kind is AlgoType.TRAILING_STOP_MARKET
-    closes = read.flag(fields, "closePosition") or False
     tif, good_till = _time_in_force(exchange, fields)
+    closes = _closes(fields, kind, side, position)
     return AlgoRequest(
         symbol=symbol,
         side=side,
         type=kind,
-        qty=_qty(fields, kind, closes, reduce_only),
+        qty=_qty(fields, closes, reduce_only),
         price=orders.price_of(exchange, fields, symbol, side, OrderType.LIMIT) if kind.is_limit else ZERO,
         trigger=ZERO if is_trailing else _needed(fields, "triggerPrice"),
         tif=tif,
@@ -54,7 +56,19 @@ def algo_request(exchange: Exchange, caller: Caller, fields: Fields) -> AlgoRequ
         stp=stp,
         price_match=_price_match(fields, kind),
         good_till=good_till,
+        position_side=position,
     )
+
+
+def _closes(fields: Fields, kind: AlgoType, side: Side, position: PositionSide) -> bool:
+    """Whether the whole position is to be closed, which only a stop or profit at the market against it does."""
+    if not read.flag(fields, "closePosition"):
+        return False
+    if kind not in (AlgoType.STOP_MARKET, AlgoType.TAKE_PROFIT_MARKET):
+        raise Refusal(-4136, f"Target strategy invalid for orderType {kind.value},closePosition true")
+    if position is not PositionSide.BOTH and not position.is_closed_by(side):
+        raise Refusal(-4138)  # unconfirmed: the reference forbids it and names no code
+    return True
 
 
 def _type(fields: Fields) -> AlgoType:
@@ -71,14 +85,12 @@ def _needed(fields: Fields, name: str) -> Decimal:
     return value
 
 
-def _qty(fields: Fields, kind: AlgoType, closes: bool, reduce_only: bool | None) -> Decimal:
+def _qty(fields: Fields, closes: bool, reduce_only: bool | None) -> Decimal:
     qty = read.decimal(fields, "quantity")
     if not closes:
         if qty is None:
             raise missing("quantity")
         return qty
-    if kind not in (AlgoType.STOP_MARKET, AlgoType.TAKE_PROFIT_MARKET):
-        raise Refusal(-4136, f"Target strategy invalid for orderType {kind.value},closePosition true")
     if qty:
         raise Refusal(-4137)
     if reduce_only is not None:

@@ -62,8 +62,6 @@ class Exchange:
         self.listen_keys = ListenKeys()
         self.tapes = {symbol: Tape(rules) for symbol, rules in self.rules.items()}
         self.publisher = Publisher(venue, self.rules, self.tapes, self.hub, self.now, self.funding)
-        self.hedged: set[str] = set()
-        """Accounts in hedge mode: it can be set and read, orders in it are not built."""
         self.joint: set[str] = set()
         """Accounts in multi-assets mode. USDT is the only collateral here, so no sum differs."""
         self.countdowns: dict[tuple[str, str], int] = {}

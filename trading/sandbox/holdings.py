@@ -91,6 +91,7 @@ def account_new(
     held = [
         wire.AccountPosition(
             symbol=view.symbol,
+            position_side=view.position_side,
             position_amt=fixed(view.qty, rules[view.symbol].qty_precision),
             unrealized_profit=money(view.unrealized_pnl),
             isolated_margin=money(isolated_margin(view)),
@@ -112,6 +113,7 @@ def account_old(
     held = [
         wire.AccountPosition(
             symbol=view.symbol,
+            position_side=view.position_side,
             position_amt=fixed(view.qty, rules[view.symbol].qty_precision),
             unrealized_profit=money(view.unrealized_pnl),
             isolated_wallet=money(view.isolated_wallet),
@@ -170,6 +172,7 @@ def risk_new(view: records.PositionView, rules: Instrument, adl: int) -> wire.Po
     """A row of v3/positionRisk; `adl`: its place in the queue for deleveraging."""
     return wire.PositionRisk(
         symbol=view.symbol,
+        position_side=view.position_side,
         position_amt=fixed(view.qty, rules.qty_precision),
         entry_price=short(view.entry),
         break_even_price=short(view.break_even),
@@ -195,6 +198,7 @@ def risk_old(view: records.PositionView, rules: Instrument) -> wire.PositionRisk
     """A row of v2/positionRisk."""
     return wire.PositionRisk(
         symbol=view.symbol,
+        position_side=view.position_side,
         position_amt=fixed(view.qty, rules.qty_precision),
         entry_price=short(view.entry),
         break_even_price=short(view.break_even),

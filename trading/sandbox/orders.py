@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from trading.core import records
-from trading.core.filters import check_request
-from trading.core.venue import OrderRequest, VenueError
+from trading.core.venue import OrderRequest, PositionSide, VenueError
 from trading.gateways.binance import wire
 from trading.model import ZERO, OrderType, Side, TimeInForce
 from trading.sandbox import fields as read
@@ -104,12 +103,8 @@ def order_request(exchange: Exchange, caller: Caller, fields: Fields) -> OrderRe
         raise Refusal(-5039)
     reduce_only = read.flag(fields, "reduceOnly")
     good_till, name = read.integer(fields, "goodTillDate") or 0, fields.get("newClientOrderId") or ""
-    request = OrderRequest(symbol, side, kind, qty, price, tif, bool(reduce_only), name, stp, good_till, match)
-    if fields.get("positionSide") or exchange.hedged:
-        if _is_other_side(exchange, caller, fields):  # which is found after what the symbol's filters say (§13)
-            check_request(request, exchange.rules[symbol], exchange.venue.mark(symbol), exchange.now())
-        check_position_side(exchange, caller, fields, reduce_only)
-    return request
+    position = position_side_of(exchange, caller, fields, reduce_only)
+    return OrderRequest(symbol, side, kind, qty, price, tif, bool(reduce_only), name, stp, good_till, match, position)
 
 
 def _quantity(fields: Fields) -> Decimal:
@@ -170,21 +165,17 @@ def _matched(exchange: Exchange, symbol: str, side: Side, match: str) -> Decimal
     return levels[QUEUES[match] - 1].price
 
 
-def _is_other_side(exchange: Exchange, caller: Caller, fields: Fields) -> bool:
-    """Whether positionSide does not go with the account's mode."""
-    return (caller.account in exchange.hedged) is ((fields.get("positionSide") or "BOTH") == "BOTH")
-
-
-def check_position_side(exchange: Exchange, caller: Caller, fields: Fields, reduce_only: bool | None) -> None:
-    side = fields.get("positionSide") or "BOTH"
-    if side not in ("BOTH", "LONG", "SHORT"):
-        raise Refusal(-4060)
-    if _is_other_side(exchange, caller, fields):
-        raise Refusal(-4061)
-    if caller.account in exchange.hedged:
-        if reduce_only is not None:
-            raise superfluous("reduceonly")
-        raise Refusal(-1020, "This sandbox trades in one-way mode only.")
+def position_side_of(
+    exchange: Exchange, caller: Caller, fields: Fields, reduce_only: bool | None = None
+) -> PositionSide:
+    """The position meant, which the venue may refuse; -1106 for a reduceOnly in a hedge, where the side says it."""
+    try:
+        side = PositionSide(fields.get("positionSide") or "BOTH")
+    except ValueError:
+        raise Refusal(-4060) from None
+    if side is not PositionSide.BOTH and reduce_only is not None and exchange.venue.is_hedged(caller.account):
+        raise superfluous("reduceonly")
+    return side
 
 
 def style_of(fields: Fields) -> str:
@@ -218,27 +209,7 @@ def _answer(exchange: Exchange, order: records.Order) -> wire.Order:
 def test(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
     """Every check of a placement, answered with an order that is none: its id is 0."""
     style_of(fields)
-    asked, now = order_request(exchange, caller, fields), exchange.now()
-    qty = exchange.venue.check(caller.account, asked, now)
-    order = records.Order(
-        order_id=0,
-        client_id=asked.client_id or f"v{0:021d}",
-        account=caller.account,
-        symbol=asked.symbol,
-        side=asked.side,
-        type=asked.type,
-        orig_type=asked.type,
-        tif=asked.tif,
-        price=asked.price,
-        qty=qty,
-        reduce_only=asked.reduce_only,
-        stp=asked.stp,
-        good_till=asked.good_till,
-        created=now,
-        updated=now,
-        rank=0,
-        price_match=asked.price_match,
-    )
+    order = exchange.venue.check(caller.account, order_request(exchange, caller, fields), exchange.now())
     return shapes.order_answer(order, exchange.rules[order.symbol], legacy=True)
 
 
@@ -247,10 +218,13 @@ def modify(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Order:
     symbol, ids, side = symbol_of(exchange, fields), order_ids(fields), side_of(fields)
     qty, price = _quantity(fields), price_of(exchange, fields, symbol, side, OrderType.LIMIT)
     match = fields.get("priceMatch") or "NONE"
-    reduce_only, modify_id = bool(read.flag(fields, "reduceOnly")), read.integer(fields, "modifyId")
+    reduce_only, modify_id = read.flag(fields, "reduceOnly"), read.integer(fields, "modifyId")
+    if reduce_only is not None and exchange.venue.is_hedged(caller.account):
+        raise superfluous("reduceonly")
     order, name = exchange.venue.order(caller.account, symbol, *ids), "" if modify_id is None else str(modify_id)
     was, filled = (order.price, order.qty), (order.executed, order.quote_executed)
-    exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, exchange.now(), reduce_only, name, match)
+    now = exchange.now()
+    exchange.venue.amend(caller.account, symbol, *ids, side, price, qty, now, bool(reduce_only), name, match)
     if (order.price, order.qty) != was:
         exchange.note_amendment(order, was, modify_id)
     told = order if order.status is records.Status.CANCELED else _before_matching(order, *filled)

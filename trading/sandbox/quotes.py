@@ -334,7 +334,8 @@ def book_ticker(exchange: Exchange, caller: Caller, fields: Fields) -> object:
 
 def open_interest(exchange: Exchange, caller: Caller, fields: Fields) -> object:
     symbol = symbol_of(exchange, fields)
-    held = sum((abs(exchange.venue.position(account, symbol).qty) for account in exchange.venue.accounts), Decimal(0))
+    venue = exchange.venue
+    held = sum((abs(row.qty) for account in venue.accounts for row in venue.positions(account, symbol)), Decimal(0))
     return {
         "symbol": symbol,
         "openInterest": str(fixed(held, exchange.rules[symbol].qty_precision)),

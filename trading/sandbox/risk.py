@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from trading.core import records
 from trading.gateways.binance import wire
+from trading.model import MarginMode
 from trading.sandbox import fields as read
 from trading.sandbox.exchange import Caller, Exchange
 from trading.sandbox.fields import Fields
-from trading.sandbox.orders import optional_symbol, symbol_of
+from trading.sandbox.orders import optional_symbol, position_side_of, symbol_of
 from trading.sandbox.refusal import Refusal, missing
 from trading.sandbox.shapes import short
 
@@ -26,14 +27,14 @@ def move_margin(exchange: Exchange, caller: Caller, fields: Fields) -> wire.Marg
         raise missing("amount")
     if way not in (1, 2):
         raise missing("type")
-    if (fields.get("positionSide") or "BOTH") != "BOTH":
-        raise Refusal(-4061)
+    side = position_side_of(exchange, caller, fields)
+    exchange.venue.check_side(caller.account, side)
     if amount <= 0:
         raise Refusal(-4055, "Amount must be positive.")
     now = exchange.now()
-    exchange.venue.move_margin(caller.account, symbol, amount if way == 1 else -amount, now)
+    exchange.venue.move_margin(caller.account, symbol, amount if way == 1 else -amount, now, side)
     asset = exchange.rules[symbol].quote
-    row = wire.MarginChange(symbol, way, "USER_ADJUST", short(amount), asset, now)
+    row = wire.MarginChange(symbol, way, "USER_ADJUST", short(amount), asset, now, side)
     exchange.margin_moves.append((caller.account, row))
     return wire.MarginMoved(float(amount), 200, "Successfully modify position margin.", way)
 
@@ -53,14 +54,26 @@ def margin_history(exchange: Exchange, caller: Caller, fields: Fields) -> list[w
     return found[-limit:]
 
 
-def quantile(exchange: Exchange, account: str, symbol: str) -> int:
-    """How near to deleveraging a position is: its leverage-weighted profit among those of its side, 1..4; 0 = flat."""
-    own = exchange.venue.position(account, symbol)
+def quantile(exchange: Exchange, account: str, own: records.PositionView) -> int:
+    """How near to deleveraging a position is: its leverage-weighted profit among those of its side, 1..4; 0 = flat.
+
+    The sides of a cross hedge share one place, the nearer one (how it is reckoned is unconfirmed).
+    """
     if not own.qty:
         return 0
-    rivals = [exchange.venue.position(each, symbol) for each in exchange.venue.accounts]
-    scores = [_score(each) for each in rivals if each.qty * own.qty > 0]
-    return 1 + sum(score < _score(own) for score in scores) * QUANTILES // len(scores)
+    rows = [row for each in exchange.venue.accounts for row in exchange.venue.positions(each, own.symbol) if row.qty]
+    mine = [own]
+    if _is_cross_hedge(own):
+        mine = [row for row in exchange.venue.positions(account, own.symbol) if row.qty]
+    return max(_place(each, [row for row in rows if row.qty * each.qty > 0]) for each in mine)
+
+
+def _place(own: records.PositionView, rivals: list[records.PositionView]) -> int:
+    return 1 + sum(_score(each) < _score(own) for each in rivals) * QUANTILES // len(rivals)
+
+
+def _is_cross_hedge(view: records.PositionView) -> bool:
+    return view.position_side is not records.PositionSide.BOTH and view.margin_mode is MarginMode.CROSS
 
 
 def _score(view: records.PositionView) -> Decimal:
@@ -70,14 +83,12 @@ def _score(view: records.PositionView) -> Decimal:
 
 def adl_quantile(exchange: Exchange, caller: Caller, fields: Fields) -> object:
     symbol = optional_symbol(exchange, fields)
-    rows = [row for row in exchange.venue.positions(caller.account) if symbol in (None, row.symbol)]
-    return [
-        {
-            "symbol": row.symbol,
-            "adlQuantile": {"LONG": 0, "SHORT": 0, "BOTH": quantile(exchange, caller.account, row.symbol)},
-        }
-        for row in rows
-    ]
+    told: dict[str, dict[str, int]] = {}
+    for row in exchange.venue.positions(caller.account, symbol):
+        third = "HEDGE" if _is_cross_hedge(row) else "BOTH"
+        places = told.setdefault(row.symbol, {"LONG": 0, "SHORT": 0, third: 0})
+        places[row.position_side.value] = quantile(exchange, caller.account, row)
+    return [{"symbol": each, "adlQuantile": places} for each, places in told.items()]
 
 
 def trading_status(exchange: Exchange, caller: Caller, fields: Fields) -> object:

@@ -80,7 +80,8 @@ class Sandbox:
         exchange = Exchange(self.options, venue, frozenset(() if self._holds_ticks else self._tapes), algos)
         exchange.infos = {listing.instrument.symbol: listing.info for listing in listed if listing.info is not None}
         if saved is not None:
-            exchange.hedged = set(saved.hedged)
+            for account in saved.hedged:
+                venue.set_position_mode(account, True)
             exchange.amendments, exchange.margin_moves = saved.amendments, saved.margin_moves
             exchange.burning, exchange.joint = set(saved.burning), set(saved.joint)
             exchange.countdowns = {(account, symbol): due for account, symbol, due in saved.countdowns}
@@ -175,7 +176,6 @@ class Sandbox:
             self._market,
             self.drive.passed,
             self.drive.is_held,
-            sorted(self.exchange.hedged),
             self.exchange.venue.snapshot(),
             self.exchange.amendments,
             self.exchange.margin_moves,

@@ -25,7 +25,6 @@ class Saved(Struct):
     passed: int
     """Points of the tape that are behind."""
     is_held: bool
-    hedged: list[str]
     venue: VenueState
     amendments: list[wire.Amendment] = []
     margin_moves: list[tuple[str, wire.MarginChange]] = []
@@ -35,6 +34,8 @@ class Saved(Struct):
     countdowns: list[tuple[str, str, int]] = []
     """Account, symbol and when all orders there are cancelled, ms."""
     settled: list[tuple[str, int, Decimal, Decimal]] = []
+    hedged: list[str] = []
+    """Accounts in hedge mode, in files from before they could trade in it; now the venue keeps it."""
 
 
 class Foreign(ValueError):
