@@ -518,6 +518,14 @@ def test_without_brackets_the_account_is_large_enough_for_anything() -> None:
     assert set(refused("BTCUSDT 60000-60400 400 1u", "60200", brackets=None)) == {"no_profit", "below_minimum"}
 
 
+def test_the_least_investment_is_the_least() -> None:
+    """The two lots make up the initial order with 0.003 and 0.002: not each needs half of it, rounded up."""
+    line = "BTCUSDT long 20000-30000 2 {}u 53x arith sizing=weighted"
+    for offered in (1, 2):
+        assert make(line.format(offered), "10000", chat=False).least_investment == 1
+    assert "below_minimum" in refused(line.format("0.99"), "10000", chat=False)
+
+
 # --------------------------------------------------------------------------- properties
 
 

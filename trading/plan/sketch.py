@@ -5,7 +5,8 @@ Pure. Plans are made from it, and alternatives ("with 3x it would pass") are ske
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from itertools import pairwise
 
@@ -147,20 +148,33 @@ def is_too_small(sketch: Sketch, instrument: Instrument) -> bool:
 
 def least_investment(params: GridParameters, instrument: Instrument, sketch: Sketch) -> Decimal:
     """The least that this count can be run with, in whole cents."""
-    needed = [_least_qty(instrument, level) for level in sketch.levels[:-1]]
+    alone = [_least_qty(instrument, level) for level in sketch.levels[:-1]]
+    together = list(alone)
     if sketch.inventory:
         each = instrument.ceil_qty(instrument.min_notional / sketch.price / len(sketch.inventory))
         for i in sketch.inventory:
-            needed[i] = max(needed[i], each)
+            together[i] = max(alone[i], each)
+    factor = params.leverage * (1 - params.reserve)
+    least, enough = (int(_up(_power(sketch, needed) / factor).scaleb(2)) for needed in (alone, together))
+
+    def fits(cents: int) -> bool:
+        power = Decimal(cents).scaleb(-2) * factor
+        by = (sketch.sizing, sketch.direction, sketch.vacant, sketch.opening, power, instrument.lot_size)
+        return not is_too_small(replace(sketch, quantities=ladder.quantities(*by)), instrument)
+
+    # lots of different sizes may reach the minimum of the initial order before each of them has its equal part of it
+    return Decimal(least + bisect_left(range(least, enough), True, key=fits)).scaleb(-2)
+
+
+def _power(sketch: Sketch, needed: Sequence[Decimal]) -> Decimal:
+    """The least buying power that gives every slot the quantity `needed`."""
     if sketch.sizing is Sizing.EQUAL_QUANTITY:
-        power = max(needed) * sum(sketch.opening, ZERO)
-    else:
-        parts = ladder.shares(sketch.sizing, sketch.direction, sketch.vacant, sketch.count)
-        power = max(
-            qty * price * part.denominator / part.numerator
-            for qty, price, part in zip(needed, sketch.opening, parts, strict=True)
-        )
-    return _up(power / (params.leverage * (1 - params.reserve)))
+        return max(needed) * sum(sketch.opening, ZERO)
+    parts = ladder.shares(sketch.sizing, sketch.direction, sketch.vacant, sketch.count)
+    return max(
+        qty * price * part.denominator / part.numerator
+        for qty, price, part in zip(needed, sketch.opening, parts, strict=True)
+    )
 
 
 def _least_qty(instrument: Instrument, price: Decimal) -> Decimal:
