@@ -69,14 +69,12 @@ def admit(account: Account, holding: Holding, request: OrderRequest, number: int
 
 
 def _admitted(account: Account, holding: Holding, request: OrderRequest) -> Decimal:
-    """The quantity the order may have; a reduce-only one is cut to the position, but not in a hedge."""
+    """The quantity the order may have."""
     market = holding.market
     qty = request.qty
     if request.reduce_only:
         # MARKET comes before the resting ones in a hedge too (unconfirmed): a stop closes what a profit waits to.
         qty = reducible(holding, request.side, qty, is_first=request.type is not _LIMIT)
-        if qty < request.qty and request.position_side is not _BOTH:
-            raise VenueError(-2022, "ReduceOnly Order is rejected.")
     if request.type is _LIMIT:
         resting = len(holding.open)
         if account.is_hedged:
@@ -97,14 +95,16 @@ def _admitted(account: Account, holding: Holding, request: OrderRequest) -> Deci
 
 
 def reducible(holding: Holding, side: Side, qty: Decimal, own: Decimal = ZERO, is_first: bool = False) -> Decimal:
-    """How much of a reduce-only `qty` the position allows; `own` = what the order itself already has open.
+    """How much of a reduce-only `qty` the position allows, in a hedge all or nothing; `own` = what the order itself
+    already has open.
 
     `is_first`: it fills at once, and what rests gives way to it.
     """
     position = holding.state.qty
     others = ZERO if is_first else sum((order.remaining for order in holding.reducing.values()), ZERO) - own
     room = abs(position) - others
-    if not position or (position > 0) is (side is _BUY) or room <= 0 or (others and qty > room):
+    is_whole = others or holding.state.position_side is not _BOTH
+    if not position or (position > 0) is (side is _BUY) or room <= 0 or (is_whole and qty > room):
         raise VenueError(-2022, "ReduceOnly Order is rejected.")
     return min(qty, room)
 

@@ -8,7 +8,7 @@ from heapq import heappop
 
 import msgspec
 
-from trading.core.account import Account
+from trading.core.account import Account, Holding
 from trading.core.admission import admit
 from trading.core.amendment import amend
 from trading.core.book import Market
@@ -185,9 +185,7 @@ class Venue:
     def place(self, account: str, request: OrderRequest, now: int) -> Order:
         """The order as it stands after matching (the live object: copy it if you keep it)."""
         floor, owner = self._floor, self._accounts[account]
-        # A side that does not go with the mode is refused after the filters, whichever holding stands for it (§13).
-        side = request.position_side if owner.is_hedged else _BOTH
-        holding = floor.holding(owner, request.symbol, side)
+        holding = self._meant(owner, request)
         number, rank = floor.orders + 1, floor.ranks + 1
         order = admit(owner, holding, request, number, rank, now)
         floor.orders, floor.ranks = number, rank
@@ -197,8 +195,11 @@ class Venue:
     def check(self, account: str, request: OrderRequest, now: int) -> Order:
         """Every check of `place` and nothing more; the order that it would be, numbered 0."""
         owner = self._accounts[account]
-        holding = self._floor.holding(owner, request.symbol, request.position_side if owner.is_hedged else _BOTH)
-        return admit(owner, holding, request, 0, 0, now)
+        return admit(owner, self._meant(owner, request), request, 0, 0, now)
+
+    def _meant(self, owner: Account, request: OrderRequest) -> Holding:
+        # A side that does not go with the mode is refused after the filters, whichever holding stands for it (§13).
+        return self._floor.holding(owner, request.symbol, request.position_side if owner.is_hedged else _BOTH)
 
     def check_side(self, account: str, side: PositionSide) -> None:
         """-4061 where positions of `account` have no such side."""

@@ -205,7 +205,7 @@ class Reader:
         by_id = await asyncio.gather(*(self._order(request.symbol, "orderId", number) for number in unknown))
         self._learn(order for order in by_id if order is not None)
         asked = await self._ask(request, [name for name in doubtful if name not in found], is_listed)
-        return dict.fromkeys(names) | {name: found[name] for name in names if name in found} | asked, listed
+        return {name: found.get(name) for name in names} | asked, listed
 
     def _unnamed(self, symbol: str, trades: list[wire.UserTrade]) -> list[int]:
         return sorted({t.order_id for t in trades if self._names.get(symbol, t.order_id) is None})
